@@ -1,0 +1,149 @@
+//! What the phone tells.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CallId, CallState, ContactView, Direction, PathKind, Presence, RequestId, Status, Why,
+};
+use crate::peer::{PeerId, SafeText};
+
+/// Something that happened. In JSON the kind stands in `"event"`; [`Stamped`] adds `"at"`.
+///
+/// `peer` is the petname, `id` the identity behind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The engine listens and can be called.
+    Ready { id: PeerId, listen: Vec<SocketAddr> },
+    Presence {
+        peer: SafeText,
+        id: PeerId,
+        presence: Presence,
+    },
+    Call {
+        call: CallId,
+        peer: SafeText,
+        id: PeerId,
+        direction: Direction,
+        state: CallState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<PathKind>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Why>,
+        /// This side's microphone is muted.
+        #[serde(default)]
+        muted: bool,
+        /// Which side holds a held call.
+        #[serde(default)]
+        held_here: bool,
+        #[serde(default)]
+        held_there: bool,
+    },
+    Path {
+        call: CallId,
+        path: PathKind,
+        rtt_ms: f32,
+    },
+    /// Once a second while a call is active. `loss` is the share (0..1) of the last second's frames
+    /// that never came or came too late; `sent` and `received` count voice packets since the answer.
+    Stats {
+        call: CallId,
+        rtt_ms: f32,
+        jitter_ms: f32,
+        loss: f32,
+        buffer_ms: f32,
+        concealed: u64,
+        sent: u64,
+        received: u64,
+    },
+    /// Peak levels since the last such event, as share (0..1) of full scale.
+    Levels { call: CallId, mic: f32, speaker: f32 },
+    Sas { call: CallId, words: [String; 4] },
+    Text {
+        peer: SafeText,
+        id: PeerId,
+        text: SafeText,
+        /// True for a line that this side sent and the far phone has confirmed.
+        #[serde(default)]
+        sent: bool,
+    },
+    /// A contact was added, changed or (with `removed`) taken away.
+    Contact {
+        contact: ContactView,
+        #[serde(default)]
+        removed: bool,
+    },
+    /// Sound came, went or changed its place; the call goes on.
+    Audio {
+        place: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
+    },
+    Error { why: String },
+    /// Events were lost on the way to this listener: ask for [`super::Command::Status`].
+    Resync,
+}
+
+/// An event and the moment it happened, RFC 3339.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    #[serde(flatten)]
+    pub event: Event,
+    pub at: jiff::Timestamp,
+}
+
+/// The answer to a [`super::Request`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    pub reply: RequestId,
+    #[serde(flatten)]
+    pub result: Result<Done, Refusal>,
+}
+
+/// What a command brought.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Done {
+    Nothing,
+    Call(CallId),
+    Status(Box<Status>),
+    Invite {
+        line: String,
+        expires: jiff::Timestamp,
+    },
+    Contact(ContactView),
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{why}")]
+pub struct Refusal {
+    pub trouble: Trouble,
+    /// One sentence for a person: what is wrong and what to do.
+    pub why: String,
+}
+
+/// The kind of a refusal; each has its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    Usage,
+    Config,
+    NoSuchContact,
+    Unreachable,
+    Audio,
+    /// Nothing to act on: no ringing call to answer, no call to hang up.
+    NotNow,
+    Identity,
+    Other,
+}
+
+/// One line from the engine to a client of the control socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Message {
+    Reply(Reply),
+    Event(Stamped),
+}

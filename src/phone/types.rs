@@ -1,0 +1,108 @@
+//! What goes into the phone and what comes out of it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+
+pub use super::consent::OpenMic;
+use crate::api::{CallId, Command, Done, Event, Refusal, RequestId};
+use crate::peer::{Contact, Invite, PeerId};
+
+/// The moment at which something happens. The phone never reads a clock: it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic time since an origin of the driver's choice. All timers run on it.
+    pub mono: Duration,
+    /// Seconds since 1970 (UTC), for certificates, invites and dial keys. May jump.
+    pub unix: u64,
+}
+
+/// Where a datagram came from or goes to. Opaque to the phone but for comparing.
+///
+/// Reflected and circuit paths come as further variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Path {
+    Udp(SocketAddr),
+}
+
+/// Largest UDP payload we ever send or accept, in bytes: fits IPv6's least MTU of 1280.
+pub const MAX_DATAGRAM: usize = 1200;
+
+/// One datagram, ready for the socket.
+pub type Datagram = ArrayVec<u8, MAX_DATAGRAM>;
+
+/// Largest Opus packet in a voice packet, in bytes: 32 kbit/s in 20 ms.
+pub const MAX_OPUS: usize = 80;
+
+/// Time between two voice packets.
+pub const FRAME: Duration = Duration::from_millis(20);
+
+/// One encoded 20 ms of voice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Counts the frames of one sender in one call; wraps.
+    pub seq: u16,
+    /// An Opus packet, 1..=[`MAX_OPUS`] bytes.
+    pub opus: ArrayVec<u8, MAX_OPUS>,
+}
+
+/// Everything that can happen to the phone.
+#[derive(Debug)]
+pub enum Input<'a> {
+    Request(RequestId, Command),
+    Receive(Path, &'a [u8]),
+    /// The next encoded frame of our microphone, for the call that the microphone is open for.
+    Voice(CallId, Frame),
+    /// The change that [`Output::Save`] asked for is on the disk (or, with `false`, could not be
+    /// written).
+    Saved(SaveId, bool),
+    /// [`super::Phone::deadline`] has passed.
+    Timeout,
+    /// The addresses at which this phone can be reached have changed.
+    Addresses(Vec<SocketAddr>),
+    /// End all calls and sessions; the phone says BYE to everybody.
+    Shutdown,
+}
+
+/// Everything the phone wants done, in this order.
+#[derive(Debug)]
+pub enum Output {
+    Transmit(Path, Datagram),
+    /// A frame of the far microphone, in the order of arrival, for the jitter buffer.
+    Voice(CallId, Frame),
+    Media(Media),
+    Event(Event),
+    Reply(RequestId, Result<Done, Refusal>),
+    /// Make this lasting, then answer with [`Input::Saved`].
+    Save(SaveId, Change),
+}
+
+/// What the sound side has to do.
+#[derive(Debug)]
+pub enum Media {
+    /// Serve this call: microphone and loudspeaker from now on, fresh codec state. Also sent when a
+    /// held call is resumed. Replaces whatever call was served.
+    Open(CallId, OpenMic),
+    /// Stop serving this call (it was held or has ended).
+    Close(CallId),
+    /// Record silence instead of the microphone, or the microphone again.
+    Mute(bool),
+}
+
+/// Numbers a change until it is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SaveId(pub u64);
+
+/// A change to what is kept between two runs.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Insert or replace by `id`.
+    Contact(Box<Contact>),
+    RemoveContact(PeerId),
+    /// Insert or replace by token.
+    Invite(Invite),
+    /// By token.
+    RemoveInvite([u8; 16]),
+}
