@@ -1,1 +1,28 @@
-//! To be written.
+//! Who somebody is: identities, devices, certificates, contacts, invites and the text they send.
+//!
+//! Everything here is pure data and arithmetic. Nothing reads a file, a socket or a clock; time
+//! comes in as seconds since 1970 and randomness as an argument.
+
+mod cert;
+mod code;
+mod contact;
+mod id;
+mod identity;
+mod invite;
+mod invite_line;
+mod locate;
+mod redacted;
+mod seed;
+mod text;
+pub mod words;
+
+pub use cert::{CertError, DeviceCert};
+pub use code::LongCode;
+pub use contact::Contact;
+pub use id::{IdError, PeerId};
+pub use identity::{DeviceKeys, Identity};
+pub use invite::{Invite, InviteError};
+pub use locate::Slip;
+pub use redacted::{Redacted, Secret32};
+pub use seed::{Seed, SeedError};
+pub use text::SafeText;
