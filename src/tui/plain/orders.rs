@@ -1,0 +1,150 @@
+//! What can be typed in line mode.
+
+use crate::api::{Command, Switch};
+
+/// A line that was understood.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    Nothing,
+    Help,
+    Status,
+    Contacts,
+    History,
+    Quit,
+    Hold,
+    Verify(bool),
+    Answer { muted: bool },
+    Send(Command),
+}
+
+/// Reads a line. The error says what to type instead.
+pub fn parse(line: &str) -> Result<Order, String> {
+    let line = line.trim();
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    let peer = || match rest {
+        "" => Err(format!("{word} whom? Type: {word} NAME")),
+        name => Ok(name.to_owned()),
+    };
+    Ok(match word {
+        "" => Order::Nothing,
+        "help" | "?" => Order::Help,
+        "status" | "s" => Order::Status,
+        "contacts" => Order::Contacts,
+        "history" => Order::History,
+        "quit" | "q" => Order::Quit,
+        "hold" | "h" => Order::Hold,
+        "v" | "same" => Order::Verify(true),
+        "V" | "different" => Order::Verify(false),
+        "answer" | "a" => Order::Answer { muted: false },
+        "A" => Order::Answer { muted: true },
+        "decline" | "d" => Order::Send(Command::Decline { call: None }),
+        "ignore" | "i" => Order::Send(Command::Ignore { call: None }),
+        "hangup" | "x" | "xx" => Order::Send(Command::Hangup { call: None }),
+        "mute" | "m" => Order::Send(Command::Mute { to: Switch::Toggle }),
+        "invite" => Order::Send(Command::Invite {
+            lifetime: 7 * 24 * 3600,
+            uses: 1,
+        }),
+        "call" | "c" => Order::Send(Command::Dial {
+            peer: peer()?,
+            muted: false,
+        }),
+        "remove" => Order::Send(Command::Remove { peer: peer()? }),
+        "block" => Order::Send(Command::Block {
+            peer: peer()?,
+            to: Switch::On,
+        }),
+        "unblock" => Order::Send(Command::Block {
+            peer: peer()?,
+            to: Switch::Off,
+        }),
+        "add" => add(rest)?,
+        "text" => {
+            let (peer, text) = two(rest).ok_or("type: text NAME: WORDS")?;
+            Order::Send(Command::Text { peer, text })
+        }
+        "rename" => {
+            let (peer, name) = two(rest).ok_or("type: rename NAME: NEW NAME")?;
+            Order::Send(Command::Rename { peer, name })
+        }
+        _ if word.starts_with("twocan:") => add(line)?,
+        _ => {
+            return Err(format!(
+                "\"{word}\" is no order here. Type help for all of them."
+            ));
+        }
+    })
+}
+
+fn add(rest: &str) -> Result<Order, String> {
+    let (line, name) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    if line.is_empty() {
+        return Err("type: add INVITE [NAME]".to_owned());
+    }
+    let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+    Ok(Order::Send(Command::AddContact {
+        line: line.to_owned(),
+        name,
+    }))
+}
+
+/// `NAME: REST`, since names may hold spaces.
+fn two(rest: &str) -> Option<(String, String)> {
+    let (first, second) = rest.split_once(':')?;
+    let (first, second) = (first.trim(), second.trim());
+    (!first.is_empty() && !second.is_empty()).then(|| (first.to_owned(), second.to_owned()))
+}
+
+/// All orders, for `help`.
+pub const HELP: &[&str] = &[
+    "call NAME          call",
+    "a, A               answer, answer muted",
+    "d, i               decline, ignore (the caller is not told)",
+    "x                  hang up",
+    "m                  mute or unmute",
+    "h                  hold, or take up again",
+    "v, V               the words are the same, they differ (hangs up)",
+    "text NAME: WORDS   send a line",
+    "contacts, history  who there is, what was",
+    "status             how it stands",
+    "invite             make an invite",
+    "add INVITE [NAME]  add a contact by an invite",
+    "rename NAME: NEW   give a contact another name",
+    "remove NAME, block NAME, unblock NAME",
+    "quit               leave",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_read() {
+        let dial = Command::Dial {
+            peer: "anna b".into(),
+            muted: false,
+        };
+        assert_eq!(parse(" call  anna b "), Ok(Order::Send(dial)));
+        assert_eq!(parse("a"), Ok(Order::Answer { muted: false }));
+        assert_eq!(parse("A"), Ok(Order::Answer { muted: true }));
+        let text = Command::Text {
+            peer: "anna b".into(),
+            text: "at 5: ok".into(),
+        };
+        assert_eq!(parse("text anna b: at 5: ok"), Ok(Order::Send(text)));
+        let add = Command::AddContact {
+            line: "twocan:1:x".into(),
+            name: Some("bo k".into()),
+        };
+        assert_eq!(parse("add twocan:1:x bo k"), Ok(Order::Send(add)));
+        assert_eq!(parse(""), Ok(Order::Nothing));
+    }
+
+    #[test]
+    fn mistakes_say_what_to_type() {
+        assert_eq!(parse("call"), Err("call whom? Type: call NAME".into()));
+        assert_eq!(parse("text anna"), Err("type: text NAME: WORDS".into()));
+        assert!(parse("dance").is_err_and(|trouble| trouble.contains("help")));
+    }
+}

@@ -1,0 +1,150 @@
+//! The first and the last line of the screen.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use crate::tui::action::{Action, Situation};
+use crate::tui::model::{Armed, Model};
+use crate::tui::theme::Role;
+use crate::tui::times;
+use crate::tui::view::words::{self, fit, hints, span};
+
+/// Who, and what goes on; where the sound is.
+pub fn header(model: &Model, frame: &mut Frame, area: Rect) {
+    let width = usize::from(area.width);
+    let more = model.look.glyphs.more;
+    let (left, role) = topic(model);
+    let mut spans = vec![Span::raw(" "), span(model, left, role)];
+    if let Some(call) = model.current().filter(|call| call.is_answered()) {
+        let verified = if call.verified {
+            "encrypted, verified"
+        } else {
+            "encrypted, not verified"
+        };
+        spans.push(Span::raw(format!("  {verified}")));
+    }
+    if model.muted && model.current().is_some() {
+        spans.push(Span::raw("  "));
+        spans.push(span(model, " MUTED ", Role::Alarm));
+    }
+    let ignored = model.incoming().filter(|call| call.ignored);
+    if let Some(call) = ignored {
+        spans.push(Span::raw(format!("  {} still rings (ignored)", call.peer)));
+    }
+    let used: usize = spans.iter().map(Span::width).sum();
+    let (sound, role) = sound(model);
+    let room = width.saturating_sub(used + 3);
+    if room >= 12 {
+        let sound = fit(&sound, room, more);
+        spans.push(Span::raw(" ".repeat(width - used - sound.width() - 1)));
+        spans.push(span(model, sound, role));
+    }
+    frame.render_widget(Line::from(spans), area);
+}
+
+fn topic(model: &Model) -> (String, Role) {
+    let Some(me) = &model.me else {
+        return ("twocan  waiting for the phone".to_owned(), Role::Warn);
+    };
+    match model.current() {
+        Some(call) if call.is_answered() => {
+            let time = times::clock(call.seconds(model.now));
+            let held = if call.held_here || call.held_there {
+                format!("  {}", call.stage())
+            } else {
+                String::new()
+            };
+            (
+                format!("In call: {}  {time}{held}", call.peer),
+                Role::Strong,
+            )
+        }
+        Some(call) => (
+            format!("Calling {}: {}", call.peer, call.stage()),
+            Role::Strong,
+        ),
+        None if !me.listening => (
+            format!("twocan  {}  not reachable: no open port", me.name),
+            Role::Warn,
+        ),
+        None if model.attached => (format!("twocan  {}  (daemon)", me.name), Role::Strong),
+        None => (format!("twocan  {}", me.name), Role::Strong),
+    }
+}
+
+fn sound(model: &Model) -> (String, Role) {
+    match &model.audio {
+        Some(audio) => match &audio.trouble {
+            Some(trouble) => (format!("no sound: {trouble}"), Role::Bad),
+            None => (format!("audio: {}", audio.place), Role::Plain),
+        },
+        None => (String::new(), Role::Plain),
+    }
+}
+
+/// A notice, a key that waits for its second press, or the keys that are valid here.
+pub fn footer(model: &Model, frame: &mut Frame, area: Rect) {
+    frame.render_widget(bottom(model, usize::from(area.width)), area);
+}
+
+/// The same as a line of `width` cells.
+pub fn bottom(model: &Model, width: usize) -> Line<'static> {
+    let more = model.look.glyphs.more;
+    let key = |action| model.look.keymap.first(action).unwrap_or_default();
+    match (model.armed, &model.notice) {
+        (Some((Armed::HangUp(_), _)), _) => {
+            let keys = model.look.keymap.shown(Action::HangUp);
+            let key = keys.first().cloned().unwrap_or_default();
+            words::line(
+                model,
+                fit(&format!(" {key} once more to hang up"), width, more),
+                Role::Alarm,
+            )
+        }
+        (Some((Armed::Quit, _)), _) => {
+            let text = format!(" {} once more to quit", key(Action::Interrupt));
+            words::line(model, fit(&text, width, more), Role::Alarm)
+        }
+        (None, Some(notice)) => {
+            let role = if notice.grave {
+                Role::Bad
+            } else {
+                Role::Strong
+            };
+            words::line(model, fit(&format!(" {}", notice.text), width, more), role)
+        }
+        (None, None) => keys(model, width),
+    }
+}
+
+/// The keys of the table that are valid here and have a place in the footer; help comes always.
+fn keys(model: &Model, width: usize) -> Line<'static> {
+    let situation = model.situation();
+    let last: Vec<Action> = match situation {
+        Situation::Contacts { .. }
+        | Situation::Details
+        | Situation::Call
+        | Situation::History { .. } => {
+            vec![Action::Help, Action::Quit]
+        }
+        _ => Vec::new(),
+    };
+    let first: Vec<Action> = model
+        .look
+        .keymap
+        .valid(situation)
+        .filter(|entry| !entry.brief.is_empty() && !last.contains(&entry.action))
+        .map(|entry| entry.action)
+        .collect();
+    let tail = hints(model, &last, width.saturating_sub(1));
+    let room = width.saturating_sub(tail.width() + 3);
+    let mut line = hints(model, &first, room);
+    line.spans.insert(0, Span::raw(" "));
+    if !tail.spans.is_empty() {
+        line.spans.push(Span::raw("  "));
+        line.spans.extend(tail.spans);
+    }
+    line
+}
