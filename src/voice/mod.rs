@@ -1,1 +1,11 @@
-//! To be written.
+//! What happens to received voice between the network and the decoder. Pure: no clock, no codec, no
+//! device, no thread; everything is told the time and can be simulated.
+//!
+//! [`Jitter`] puts frames back in order and decides for every 20 ms of the loudspeaker whether a
+//! frame is played, a missing one is concealed, or there is nothing to hear.
+
+mod jitter;
+mod meter;
+
+pub use jitter::{Jitter, Pull, Settings};
+pub use meter::Stats;
