@@ -1,1 +1,313 @@
-//! To be written.
+//! Sound: devices, codec, and the voice thread between them and the engine.
+//!
+//! [`Audio`] is the handle. Its methods only leave word for the voice thread and return at once;
+//! whatever that finds out comes back as [`AudioEvent`]s. While a call is served the voice thread
+//! wakes when the device has a frame or wants one; while none is, it sleeps and no device is open.
+
+mod card;
+mod clocked;
+mod codec;
+mod device;
+mod line;
+mod list;
+mod pulse;
+mod pulse_server;
+mod resample;
+mod rings;
+mod sound;
+mod thread;
+mod wav;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::api::CallId;
+use crate::phone::types::{Frame, OpenMic};
+
+pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
+pub use device::DeviceError;
+pub use list::{DeviceView, devices};
+pub use resample::RateError;
+pub use wav::WavError;
+
+/// Where sound comes from and goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Sound devices, by the names that [`devices`] lists; the default ones without a name.
+    Cpal {
+        input: Option<String>,
+        output: Option<String>,
+    },
+    /// No device: a silent microphone, nobody listens. For tests and machines without sound.
+    Null,
+    /// `input` is played as the microphone, what the loudspeaker would play is written to `output`.
+    Wav { input: PathBuf, output: PathBuf },
+}
+
+/// How the sound side is set up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub backend: Backend,
+    /// Share (1 = as received) at which the far voice is played, 0..=[`LOUDEST`].
+    pub volume: f32,
+    /// Share (1 = as recorded) at which the own voice is sent, 0..=[`LOUDEST`].
+    pub gain: f32,
+    /// 0..=10, see [`Encoder::new`].
+    pub encoder_complexity: u8,
+    /// 0..=10, see [`Decoder::new`].
+    pub decoder_complexity: u8,
+    /// The least time that received frames wait for their turn, see [`crate::voice::Settings`].
+    pub delay: Duration,
+}
+
+impl Settings {
+    /// The usual settings with this backend.
+    pub fn new(backend: Backend) -> Settings {
+        Settings {
+            backend,
+            volume: 1.0,
+            gain: 1.0,
+            encoder_complexity: 10,
+            decoder_complexity: 5,
+            delay: Duration::from_millis(10),
+        }
+    }
+}
+
+/// Most that [`Audio::volume`] and [`Audio::gain`] amplify by.
+pub const LOUDEST: f32 = 4.0;
+
+/// The sound side cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AudioError {
+    #[error(transparent)]
+    Wav(#[from] WavError),
+    #[error("the voice thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What the sound side has to tell.
+#[derive(Debug)]
+pub enum AudioEvent {
+    /// The next 20 ms of the microphone, for the call that it is open for.
+    Frame(CallId, Frame),
+    /// Ten times a second: peaks since the last time, as share (0..1) of full scale.
+    Levels {
+        call: CallId,
+        mic: f32,
+        speaker: f32,
+    },
+    /// Once a second.
+    Stats { call: CallId, stats: AudioStats },
+    /// There is no sound (any more). The call goes on in silence, and the device is tried again.
+    Lost { why: String },
+    /// There is sound (again), from this place.
+    Restored { place: String },
+}
+
+/// Counts since the call was opened, and measures of the last second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AudioStats {
+    pub jitter_ms: f32,
+    /// How long received frames wait before they are played.
+    pub buffer_ms: f32,
+    /// Share (0..1) of the last second's frames that were not there when they were due.
+    pub loss: f32,
+    pub concealed: u64,
+    /// Frames made from the microphone.
+    pub recorded: u64,
+    pub received: u64,
+    pub late: u64,
+    pub duplicate: u64,
+    /// Frames left out to bring the delay down.
+    pub skipped: u64,
+    /// Frames that found a full channel on their way between engine and voice thread.
+    pub dropped: u64,
+}
+
+/// The handle of the voice thread. Dropping it ends the thread and completes a written WAV file.
+#[derive(Debug)]
+pub struct Audio {
+    wanted: watch::Sender<Wanted>,
+    frames: SyncSender<Received>,
+    place: watch::Receiver<String>,
+    began: Instant,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the engine wants at the moment. The voice thread looks at the latest state only.
+#[derive(Debug)]
+struct Wanted {
+    /// Counts the calls of [`Audio::open`]: each is a fresh start.
+    opened: u64,
+    /// When that was.
+    since: Duration,
+    /// The call to open, until the voice thread has taken it.
+    opening: Option<OpenMic>,
+    serving: Option<CallId>,
+    controls: Controls,
+    /// Frames that found the channel to the voice thread full.
+    dropped: u64,
+    quit: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Controls {
+    muted: bool,
+    volume: f32,
+    gain: f32,
+}
+
+/// A frame of the far side and the moment it arrived.
+#[derive(Debug)]
+struct Received {
+    call: CallId,
+    frame: Frame,
+    at: Duration,
+}
+
+impl Audio {
+    /// Starts the voice thread. No device is opened yet, but WAV files are looked at, so that a
+    /// wrong one is told at once.
+    ///
+    /// The receiver holds 16 events; who does not take them loses frames, levels and statistics.
+    pub fn start(settings: Settings) -> Result<(Audio, mpsc::Receiver<AudioEvent>), AudioError> {
+        if let Backend::Wav { input, output } = &settings.backend {
+            wav::check(input, output)?;
+        }
+        let controls = Controls {
+            muted: false,
+            volume: within(settings.volume),
+            gain: within(settings.gain),
+        };
+        let wanted = watch::Sender::new(Wanted {
+            opened: 0,
+            since: Duration::ZERO,
+            opening: None,
+            serving: None,
+            controls,
+            dropped: 0,
+            quit: false,
+        });
+        let (frames, received) = sync_channel(FRAMES_IN);
+        let (events, out) = mpsc::channel(EVENTS_OUT);
+        let (placed, place) = watch::channel(thread::planned_place(&settings.backend));
+        let began = now();
+        let ways = thread::Ways {
+            wanted: wanted.clone(),
+            received,
+            events,
+            placed,
+            clock: move || now().saturating_duration_since(began),
+        };
+        let thread = std::thread::Builder::new()
+            .name("voice".to_owned())
+            .spawn(move || thread::run(settings, ways))?;
+        let audio = Audio {
+            wanted,
+            frames,
+            place,
+            began,
+            thread: Some(thread),
+        };
+        Ok((audio, out))
+    }
+
+    /// Serves this call from now on, with fresh codec and jitter state, in the place of any other.
+    pub fn open(&self, mic: OpenMic) {
+        let since = self.now();
+        self.order(|wanted| {
+            wanted.opened += 1;
+            wanted.since = since;
+            wanted.serving = Some(mic.call());
+            wanted.opening = Some(mic);
+        });
+    }
+
+    /// Stops serving this call and closes the devices.
+    pub fn close(&self, call: CallId) {
+        self.order(|wanted| {
+            if wanted.serving == Some(call) {
+                wanted.serving = None;
+                wanted.opening = None;
+            }
+        });
+    }
+
+    /// Sends silence in the place of the microphone, or the microphone again.
+    pub fn mute(&self, muted: bool) {
+        self.order(|wanted| wanted.controls.muted = muted);
+    }
+
+    /// A frame of the far side has just arrived. Of a call that is not served it is dropped.
+    pub fn push(&self, call: CallId, frame: Frame) {
+        let at = self.now();
+        // The voice thread is not woken: it looks when the loudspeaker needs something.
+        if self.frames.try_send(Received { call, frame, at }).is_err() {
+            self.wanted.send_modify(|wanted| wanted.dropped += 1);
+        }
+    }
+
+    /// How loud the far side is played, 0..=[`LOUDEST`]; 1 leaves it as it is.
+    pub fn volume(&self, volume: f32) {
+        self.order(|wanted| wanted.controls.volume = within(volume));
+    }
+
+    /// How loud the own voice is sent, 0..=[`LOUDEST`]; 1 leaves it as it is.
+    pub fn gain(&self, gain: f32) {
+        self.order(|wanted| wanted.controls.gain = within(gain));
+    }
+
+    /// Where sound comes from and goes to, in words: `null`, `PulseAudio at anna-laptop`.
+    pub fn place(&self) -> String {
+        self.place.borrow().clone()
+    }
+
+    fn order(&self, change: impl FnOnce(&mut Wanted)) {
+        self.wanted.send_modify(change);
+        if let Some(thread) = self.thread() {
+            thread.unpark();
+        }
+    }
+
+    fn now(&self) -> Duration {
+        now().saturating_duration_since(self.began)
+    }
+
+    fn thread(&self) -> Option<&Thread> {
+        self.thread.as_ref().map(JoinHandle::thread)
+    }
+}
+
+impl Drop for Audio {
+    fn drop(&mut self) {
+        self.order(|wanted| wanted.quit = true);
+        if let Some(thread) = self.thread.take() {
+            // It never waits for anything but its own short work, so this is short as well.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn within(share: f32) -> f32 {
+    if share.is_nan() {
+        return 1.0;
+    }
+    share.clamp(0.0, LOUDEST)
+}
+
+#[expect(clippy::disallowed_methods, reason = "sound runs in real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Received frames that wait for the voice thread.
+const FRAMES_IN: usize = 32;
+
+/// Events that wait for the engine: eight frames, and room for the rare others.
+const EVENTS_OUT: usize = 16;

@@ -1,0 +1,192 @@
+//! Opus, both ways. The only file that knows `audiopus` and the decoder beside it.
+
+use std::fmt;
+
+use arrayvec::ArrayVec;
+use audiopus::coder::Encoder as Opus;
+use audiopus::{Application, Bandwidth, Bitrate, Channels, SampleRate, Signal};
+
+use crate::phone::types::MAX_OPUS;
+
+/// Samples a second, everywhere in the program but right at a device of another rate.
+pub const RATE: u32 = 48_000;
+
+/// Samples in one 20 ms frame.
+pub const SAMPLES: usize = 960;
+
+/// libopus did not do as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The encoder refused a setting or a frame.
+    #[error("the Opus encoder failed: {0}")]
+    Encode(String),
+    /// The decoder refused a setting or a packet that had passed the check.
+    #[error("the Opus decoder failed: {0}")]
+    Decode(#[from] audiopus_sys::ErrorCode),
+    /// A packet that is not one 20 ms frame of mono. It never reaches libopus.
+    #[error("not an Opus packet of 20 ms mono")]
+    Packet,
+}
+
+/// Turns 20 ms of sound into exactly [`MAX_OPUS`] bytes: speech, silence and mute look alike.
+pub struct Encoder(Opus);
+
+impl Encoder {
+    /// `complexity` is 0..=10; 10 is best and costs about 8 ms of processor time per second.
+    pub fn new(complexity: u8) -> Result<Encoder, CodecError> {
+        let mut opus = Opus::new(SampleRate::Hz48000, Channels::Mono, Application::Voip)?;
+        opus.set_bitrate(Bitrate::BitsPerSecond(BITS_PER_SECOND))?;
+        opus.disable_vbr()?;
+        opus.disable_dtx()?;
+        opus.disable_inband_fec()?;
+        opus.set_signal(Signal::Voice)?;
+        opus.set_max_bandwidth(Bandwidth::Wideband)?;
+        opus.set_complexity(complexity.min(10))?;
+        Ok(Encoder(opus))
+    }
+
+    pub fn encode(&mut self, pcm: &[f32; SAMPLES]) -> Result<ArrayVec<u8, MAX_OPUS>, CodecError> {
+        let mut packet = ArrayVec::from([0; MAX_OPUS]);
+        let length = self.0.encode_float(pcm, &mut packet)?;
+        packet.truncate(length);
+        Ok(packet)
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Encoder")
+    }
+}
+
+impl From<audiopus::Error> for CodecError {
+    fn from(error: audiopus::Error) -> CodecError {
+        CodecError::Encode(error.to_string())
+    }
+}
+
+/// Turns packets into sound and bridges the missing ones.
+#[derive(Debug)]
+pub struct Decoder(audiopus_sys::Decoder);
+
+impl Decoder {
+    /// `complexity` is 0..=10: from 5 on, losses are bridged by a neural network; from 7 on, speech
+    /// is enhanced by another one at several times the cost.
+    pub fn new(complexity: u8) -> Result<Decoder, CodecError> {
+        let mut decoder = audiopus_sys::Decoder::new(RATE as i32)?;
+        decoder.set_complexity(i32::from(complexity.min(10)))?;
+        Ok(Decoder(decoder))
+    }
+
+    /// `packet` may be anything a peer can think of.
+    pub fn decode(&mut self, packet: &[u8], pcm: &mut [f32; SAMPLES]) -> Result<(), CodecError> {
+        if !is_one_frame(packet) {
+            return Err(CodecError::Packet);
+        }
+        match self.0.decode(packet, pcm)? {
+            SAMPLES => Ok(()),
+            _ => Err(CodecError::Packet),
+        }
+    }
+
+    /// Continues the sound over a frame that is missing.
+    pub fn conceal(&mut self, pcm: &mut [f32; SAMPLES]) -> Result<(), CodecError> {
+        self.0.conceal(pcm)?;
+        Ok(())
+    }
+}
+
+/// True for 20 ms of mono by the table of contents byte (RFC 6716 section 3.1) and a length that
+/// the phone may send.
+fn is_one_frame(packet: &[u8]) -> bool {
+    let Some((toc, rest)) = packet.split_first() else {
+        return false;
+    };
+    let frames = match (toc & 3, rest.first()) {
+        (0, _) => 1,
+        (1 | 2, _) => 2,
+        (_, Some(count)) => usize::from(count & 0x3f),
+        (_, None) => return false,
+    };
+    let stereo = toc & 4 != 0;
+    let samples = frames * samples_in(toc >> 3);
+    packet.len() <= MAX_OPUS && !stereo && samples == SAMPLES
+}
+
+/// Samples in one frame of a configuration, RFC 6716 table 2.
+fn samples_in(configuration: u8) -> usize {
+    match configuration {
+        0..12 => [480, 960, 1920, 2880][usize::from(configuration % 4)],
+        12..16 => [480, 960][usize::from(configuration % 2)],
+        _ => [120, 240, 480, 960][usize::from(configuration % 4)],
+    }
+}
+
+/// What [`MAX_OPUS`] bytes in 20 ms come to.
+const BITS_PER_SECOND: i32 = MAX_OPUS as i32 * 8 * 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_frame_has_the_same_length_and_comes_back() {
+        let mut encoder = Encoder::new(10).expect("encoder");
+        let mut decoder = Decoder::new(5).expect("decoder");
+        let mut heard = [0.0; SAMPLES];
+        for round in 0..100 {
+            // A second of silence, then a second of tone.
+            let loud = if round < 50 { 0.0 } else { 0.5 };
+            let pcm = std::array::from_fn(|i| loud * (i as f32 * 0.05).sin());
+            let packet = encoder.encode(&pcm).expect("encoded");
+            assert_eq!(packet.len(), MAX_OPUS);
+            assert!(is_one_frame(&packet));
+            decoder.decode(&packet, &mut heard).expect("decoded");
+        }
+        let peak = heard.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
+        assert!((0.4..0.7).contains(&peak), "peak {peak}");
+    }
+
+    #[test]
+    fn other_packets_never_reach_libopus() {
+        let hostile: [&[u8]; 7] = [
+            &[],
+            &[3],                    // code 3 without a frame count
+            &[8 << 3 | 3, 0],        // no frame at all
+            &[9 << 3 | 1, 0, 0],     // 2 x 20 ms
+            &[11 << 3, 0],           // 60 ms
+            &[9 << 3 | 4, 0],        // stereo
+            &[9 << 3; MAX_OPUS + 1], // too long
+        ];
+        let mut decoder = Decoder::new(5).expect("decoder");
+        let mut heard = [0.0; SAMPLES];
+        for packet in hostile {
+            let answer = decoder.decode(packet, &mut heard);
+            assert_eq!(answer, Err(CodecError::Packet), "{packet:?}");
+        }
+    }
+
+    #[test]
+    fn noise_for_packets_never_panics() {
+        let mut decoder = Decoder::new(5).expect("decoder");
+        let mut heard = [0.0; SAMPLES];
+        let mut random = 1u32;
+        let mut passed = 0;
+        for _ in 0..5000 {
+            let length = random as usize % (MAX_OPUS + 2);
+            let packet: Vec<u8> = (0..length)
+                .map(|_| {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (random >> 24) as u8
+                })
+                .collect();
+            random = random.wrapping_add(12345);
+            passed += u32::from(decoder.decode(&packet, &mut heard).is_ok());
+            if heard.iter().any(|s| !s.is_finite()) {
+                panic!("not a number out of {packet:?}");
+            }
+        }
+        assert!(passed > 100, "the check lets too little through: {passed}");
+    }
+}

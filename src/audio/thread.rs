@@ -1,0 +1,258 @@
+//! The voice thread: serves one call at a time and never waits for anything but its device.
+
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::api::CallId;
+use crate::audio::clocked::Ends;
+use crate::audio::line::Line;
+use crate::audio::sound::{News, Sound};
+use crate::audio::{AudioEvent, Backend, Controls, Received, Settings, Wanted};
+use crate::phone::types::{Frame, OpenMic};
+
+/// The thread's ends of everything that leads to the handle and the engine. `clock` tells the time
+/// since the start of the sound side.
+pub(super) struct Ways<C> {
+    pub(super) wanted: watch::Sender<Wanted>,
+    pub(super) received: Receiver<Received>,
+    pub(super) events: mpsc::Sender<AudioEvent>,
+    pub(super) placed: watch::Sender<String>,
+    pub(super) clock: C,
+}
+
+/// Runs until the handle is dropped.
+pub(super) fn run<C: Fn() -> Duration>(settings: Settings, ways: Ways<C>) {
+    let mut voice = Voice {
+        settings,
+        ways,
+        opened: 0,
+        serving: None,
+        files: None,
+        news: None,
+    };
+    loop {
+        let orders = voice.orders();
+        if orders.quit {
+            voice.stop();
+            return;
+        }
+        match voice.obey(orders) {
+            Some(wait) => thread::park_timeout(wait),
+            None => thread::park(),
+        }
+    }
+}
+
+struct Voice<C> {
+    settings: Settings,
+    ways: Ways<C>,
+    /// Which of the orders to open a call was carried out last.
+    opened: u64,
+    serving: Option<Serving>,
+    /// The files of the last call, which may be resumed.
+    files: Option<(CallId, Ends)>,
+    /// What must still be told; it may not be lost, so it waits here while the channel is full.
+    news: Option<AudioEvent>,
+}
+
+struct Serving {
+    line: Line,
+    sound: Sound,
+    /// Frames that arrived earlier belong to the time before.
+    since: Duration,
+    levels_due: Duration,
+    stats_due: Duration,
+    /// Frames of the microphone that found the channel full.
+    dropped: u64,
+    /// Frames of the far side that had found the channel full when the call was opened.
+    dropped_before: u64,
+}
+
+/// A copy of [`Wanted`].
+struct Orders {
+    opened: u64,
+    since: Duration,
+    mic: Option<OpenMic>,
+    serving: bool,
+    controls: Controls,
+    dropped: u64,
+    quit: bool,
+}
+
+impl<C: Fn() -> Duration> Voice<C> {
+    fn orders(&self) -> Orders {
+        let mut orders = None;
+        self.ways.wanted.send_if_modified(|wanted| {
+            orders = Some(Orders {
+                opened: wanted.opened,
+                since: wanted.since,
+                mic: wanted.opening.take(),
+                serving: wanted.serving.is_some(),
+                controls: wanted.controls,
+                dropped: wanted.dropped,
+                quit: wanted.quit,
+            });
+            false
+        });
+        orders.expect("send_if_modified calls its argument exactly once")
+    }
+
+    /// Does what is to be done now, and says when to come back if nobody calls before.
+    fn obey(&mut self, orders: Orders) -> Option<Duration> {
+        if !orders.serving || orders.opened != self.opened {
+            self.stop();
+        }
+        if let Some(mic) = orders.mic {
+            self.opened = orders.opened;
+            self.begin(mic, orders.since, orders.dropped);
+        }
+        self.tell_news();
+        let now = (self.ways.clock)();
+        let serving = self.serving.as_mut()?;
+        serving.receive(&self.ways.received);
+        serving.turn(&self.ways.events, &orders.controls, now);
+        serving.report(&self.ways.events, orders.dropped, now);
+        let news = serving.sound.care(now);
+        let wait = serving.wait(now);
+        self.take(news);
+        Some(wait)
+    }
+
+    fn begin(&mut self, mic: OpenMic, since: Duration, dropped: u64) {
+        let now = (self.ways.clock)();
+        let call = mic.call();
+        let line = match Line::new(mic, &self.settings) {
+            Ok(line) => line,
+            Err(error) => {
+                let why = error.to_string();
+                self.take(Some(News::Lost(why)));
+                return;
+            }
+        };
+        let kept = self.files.take().filter(|(of, _)| *of == call);
+        let (sound, news) = Sound::open(&self.settings.backend, kept.map(|(_, ends)| ends), now);
+        self.serving = Some(Serving {
+            line,
+            sound,
+            since,
+            levels_due: now + LEVELS_EVERY,
+            stats_due: now + STATS_EVERY,
+            dropped: 0,
+            dropped_before: dropped,
+        });
+        self.take(news);
+    }
+
+    /// Ends serving: closes the devices, makes written files whole.
+    fn stop(&mut self) {
+        let Some(serving) = self.serving.take() else {
+            return;
+        };
+        let call = serving.line.call();
+        if let Some(mut ends) = serving.sound.close() {
+            if let Err(error) = ends.save() {
+                self.take(Some(News::Lost(error.to_string())));
+            }
+            self.files = Some((call, ends));
+        }
+    }
+
+    fn take(&mut self, news: Option<News>) {
+        let place = match &news {
+            None => return,
+            Some(News::Lost(_)) => "no sound".to_owned(),
+            Some(News::Restored(place)) => place.clone(),
+        };
+        self.ways.placed.send_replace(place);
+        self.news = news.map(|news| match news {
+            News::Lost(why) => AudioEvent::Lost { why },
+            News::Restored(place) => AudioEvent::Restored { place },
+        });
+        self.tell_news();
+    }
+
+    fn tell_news(&mut self) {
+        if let Some(news) = self.news.take()
+            && let Err(mpsc::error::TrySendError::Full(news)) = self.ways.events.try_send(news)
+        {
+            self.news = Some(news);
+        }
+    }
+}
+
+impl Serving {
+    fn receive(&mut self, received: &Receiver<Received>) {
+        while let Ok(Received { call, frame, at }) = received.try_recv() {
+            if call == self.line.call() && at >= self.since {
+                self.line.receive(&frame, at);
+            }
+        }
+    }
+
+    /// Moves sound both ways as far as the device allows.
+    fn turn(&mut self, events: &mpsc::Sender<AudioEvent>, controls: &Controls, now: Duration) {
+        let Serving {
+            line,
+            sound,
+            dropped,
+            ..
+        } = self;
+        let call = line.call();
+        sound.turn(now, |rings, wanted| {
+            while let Some(frame) = line.record(rings, controls) {
+                *dropped += u64::from(!send(events, call, frame));
+            }
+            line.play(rings, controls, wanted, now);
+        });
+    }
+
+    fn report(&mut self, events: &mpsc::Sender<AudioEvent>, dropped: u64, now: Duration) {
+        let call = self.line.call();
+        if now >= self.levels_due {
+            self.levels_due = now + LEVELS_EVERY;
+            let peaks = self.line.take_peaks();
+            // Levels and statistics that find the channel full have been overtaken anyway.
+            let _ = events.try_send(AudioEvent::Levels {
+                call,
+                mic: peaks.mic,
+                speaker: peaks.speaker,
+            });
+        }
+        if now >= self.stats_due {
+            self.stats_due = now + STATS_EVERY;
+            let mut stats = self.line.stats(now);
+            stats.dropped = self.dropped + dropped - self.dropped_before;
+            let _ = events.try_send(AudioEvent::Stats { call, stats });
+        }
+    }
+
+    fn wait(&self, now: Duration) -> Duration {
+        let due = self.sound.due().unwrap_or(self.levels_due);
+        due.min(self.levels_due).saturating_sub(now)
+    }
+}
+
+/// Where sound will come from, as far as it can be said before a call.
+pub(super) fn planned_place(backend: &Backend) -> String {
+    match backend {
+        Backend::Null => "null".to_owned(),
+        Backend::Wav { input, output } => {
+            format!("wav: {} to {}", input.display(), output.display())
+        }
+        Backend::Cpal { input, output } => {
+            let named = |name: &Option<String>| name.clone().unwrap_or("default".to_owned());
+            format!("{} and {}", named(input), named(output))
+        }
+    }
+}
+
+fn send(events: &mpsc::Sender<AudioEvent>, call: CallId, frame: Frame) -> bool {
+    events.try_send(AudioEvent::Frame(call, frame)).is_ok()
+}
+
+const LEVELS_EVERY: Duration = Duration::from_millis(100);
+
+const STATS_EVERY: Duration = Duration::from_secs(1);
