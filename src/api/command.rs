@@ -45,7 +45,9 @@ pub enum Command {
     /// A [`super::Status`]: everything a screen needs to draw itself.
     Status,
     /// Whether this listener wants [`super::Event::Levels`], ten a second while a call is up.
-    Listen { levels: bool },
+    Listen {
+        levels: bool,
+    },
     Dial {
         peer: String,
         #[serde(default)]

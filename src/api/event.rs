@@ -16,7 +16,10 @@ use crate::peer::{PeerId, SafeText};
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// The engine listens and can be called.
-    Ready { id: PeerId, listen: Vec<SocketAddr> },
+    Ready {
+        id: PeerId,
+        listen: Vec<SocketAddr>,
+    },
     Presence {
         peer: SafeText,
         id: PeerId,
@@ -59,8 +62,15 @@ pub enum Event {
         received: u64,
     },
     /// Peak levels since the last such event, as share (0..1) of full scale.
-    Levels { call: CallId, mic: f32, speaker: f32 },
-    Sas { call: CallId, words: [String; 4] },
+    Levels {
+        call: CallId,
+        mic: f32,
+        speaker: f32,
+    },
+    Sas {
+        call: CallId,
+        words: [String; 4],
+    },
     Text {
         peer: SafeText,
         id: PeerId,
@@ -81,7 +91,9 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<String>,
     },
-    Error { why: String },
+    Error {
+        why: String,
+    },
     /// Events were lost on the way to this listener: ask for [`super::Command::Status`].
     Resync,
 }

@@ -1,0 +1,208 @@
+//! The sound side from file to file: two of them wired back to back, without a network.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, timeout};
+use twocan::api::CallId;
+use twocan::audio::{Audio, AudioEvent, AudioStats, Backend, Settings};
+use twocan::phone::types::OpenMic;
+
+/// Two sound sides in one call, each with a WAV microphone and a WAV loudspeaker.
+struct Pair {
+    _directory: TempDir,
+    ends: [End; 2],
+    said: [PathBuf; 2],
+    heard: [PathBuf; 2],
+}
+
+struct End {
+    audio: Audio,
+    events: Receiver<AudioEvent>,
+    stats: AudioStats,
+    loudest: (f32, f32),
+}
+
+impl Pair {
+    fn new(said: [Vec<f32>; 2]) -> Pair {
+        let directory = TempDir::new().expect("directory");
+        let path = |name: &str| directory.path().join(name);
+        let files = [path("said0.wav"), path("said1.wav")];
+        let heard = [path("heard0.wav"), path("heard1.wav")];
+        let ends = [0, 1].map(|i| {
+            write(&files[i], 48_000, 1, &said[i]);
+            let (input, output) = (files[i].clone(), heard[i].clone());
+            let settings = Settings::new(Backend::Wav { input, output });
+            let (audio, events) = Audio::start(settings).expect("started");
+            End {
+                audio,
+                events,
+                stats: AudioStats::default(),
+                loudest: (0.0, 0.0),
+            }
+        });
+        Pair {
+            _directory: directory,
+            ends,
+            said: files,
+            heard,
+        }
+    }
+
+    fn open(&self, call: CallId) {
+        for end in &self.ends {
+            end.audio.open(OpenMic::for_testing_only(call));
+        }
+    }
+
+    fn close(&self, call: CallId) {
+        for end in &self.ends {
+            end.audio.close(call);
+        }
+    }
+
+    /// Carries frames both ways.
+    async fn run(&mut self, time: Duration) {
+        let [left, right] = &mut self.ends;
+        let until = Instant::now() + time;
+        let there = pump(
+            &mut left.events,
+            &right.audio,
+            &mut left.stats,
+            &mut left.loudest,
+        );
+        let back = pump(
+            &mut right.events,
+            &left.audio,
+            &mut right.stats,
+            &mut right.loudest,
+        );
+        let _ = tokio::time::timeout_at(until, async { tokio::join!(there, back) }).await;
+    }
+}
+
+async fn pump(
+    from: &mut Receiver<AudioEvent>,
+    to: &Audio,
+    stats: &mut AudioStats,
+    loudest: &mut (f32, f32),
+) {
+    while let Some(event) = from.recv().await {
+        match event {
+            AudioEvent::Frame(call, frame) => to.push(call, frame),
+            AudioEvent::Stats { stats: new, .. } => *stats = new,
+            AudioEvent::Levels { mic, speaker, .. } => {
+                *loudest = (loudest.0.max(mic), loudest.1.max(speaker));
+            }
+            AudioEvent::Lost { why } => panic!("sound lost: {why}"),
+            AudioEvent::Restored { .. } => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_one_says_the_other_hears_soon_and_at_the_same_level() {
+    let mut pair = Pair::new([chirps(6.0), vec![0.0; 48_000]]);
+    pair.open(CallId(1));
+    pair.run(Duration::from_secs(5)).await;
+    pair.close(CallId(1));
+    pair.run(Duration::from_millis(500)).await;
+
+    let (said, heard) = (read(&pair.said[0]), read(&pair.heard[1]));
+    let early = delay(&said, &heard, 1.0, 2.0);
+    let late = delay(&said, &heard, 3.5, 4.5);
+    println!("mouth to ear: {early:.1} ms in second 1, {late:.1} ms in second 4");
+    assert!((20.0..60.0).contains(&early), "{early} ms");
+    assert!((late - early).abs() < 25.0, "from {early} to {late} ms");
+    let stats = pair.ends[1].stats;
+    assert!(stats.received >= 190, "{stats:?}");
+    assert!(stats.loss < 0.1, "{stats:?}");
+    let (mic, speaker) = (pair.ends[0].loudest.0, pair.ends[1].loudest.1);
+    assert!(
+        (mic - speaker).abs() < 0.15 && mic > 0.3,
+        "{mic} became {speaker}"
+    );
+    assert_eq!(pair.ends[1].loudest.0, 0.0, "the other one was silent");
+}
+
+#[tokio::test]
+async fn mute_sends_silence_in_frames_of_the_same_size() {
+    let directory = TempDir::new().expect("directory");
+    let input = directory.path().join("in.wav");
+    write(&input, 48_000, 1, &chirps(3.0));
+    let output = directory.path().join("out.wav");
+    let (audio, mut events) =
+        Audio::start(Settings::new(Backend::Wav { input, output })).expect("started");
+    audio.mute(true);
+    audio.open(OpenMic::for_testing_only(CallId(7)));
+    let (mut frames, mut loudest) = (0, 0.0f32);
+    while frames < 60 {
+        match timeout(Duration::from_secs(5), events.recv()).await {
+            Ok(Some(AudioEvent::Frame(call, frame))) => {
+                assert_eq!(call, CallId(7));
+                assert_eq!(usize::from(frame.seq), frames);
+                assert_eq!(frame.opus.len(), 80);
+                frames += 1;
+            }
+            Ok(Some(AudioEvent::Levels { mic, .. })) => loudest = loudest.max(mic),
+            Ok(Some(_)) => {}
+            other => panic!("no more frames: {other:?}"),
+        }
+    }
+    assert_eq!(loudest, 0.0);
+}
+
+/// Two tones every quarter of a second, so that a delay can be found by correlation.
+fn chirps(seconds: f32) -> Vec<f32> {
+    (0..(seconds * 48_000.0) as usize)
+        .map(|i| {
+            let time = i as f32 / 48_000.0;
+            let part = time % 0.25;
+            let tone = 300.0 + 1700.0 * ((time * 4.0).floor() * 0.37).fract();
+            let shape = if part < 0.1 { (part * 31.4).sin() } else { 0.0 };
+            0.5 * shape * (part * tone * std::f32::consts::TAU).sin()
+        })
+        .collect()
+}
+
+/// The shift in ms at which a stretch of `said` is found best in `heard`.
+fn delay(said: &[f32], heard: &[f32], from: f32, to: f32) -> f32 {
+    let (from, to) = ((from * 48_000.0) as usize, (to * 48_000.0) as usize);
+    let likeness = |shift: usize| -> f32 {
+        let pairs = said[from..to].iter().zip(&heard[from + shift..]);
+        pairs.step_by(3).map(|(a, b)| a * b).sum()
+    };
+    let best = (0..9600)
+        .step_by(8)
+        .max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)));
+    best.expect("not empty") as f32 / 48.0
+}
+
+fn write(path: &Path, rate: u32, channels: u16, samples: &[f32]) {
+    let spec = hound::WavSpec {
+        channels,
+        sample_rate: rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).expect("created");
+    for sample in samples {
+        for _ in 0..channels {
+            writer
+                .write_sample((sample * 32767.0) as i16)
+                .expect("written");
+        }
+    }
+    writer.finalize().expect("finalized");
+}
+
+fn read(path: &Path) -> Vec<f32> {
+    let mut reader = hound::WavReader::open(path).expect("a whole WAV file");
+    assert_eq!(reader.spec().sample_rate, 48_000);
+    let samples = reader.samples::<i16>();
+    samples
+        .map(|s| f32::from(s.expect("a sample")) / 32768.0)
+        .collect()
+}
