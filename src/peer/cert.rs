@@ -191,3 +191,174 @@ fn part<const N: usize>(bytes: &[u8; DeviceCert::LEN], from: usize) -> [u8; N] {
 const CONTEXT: &[u8] = b"twocan/1 device cert\0";
 /// Length of everything before the signature.
 const FIELDS: usize = 74;
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{Signer, SigningKey};
+
+    use super::*;
+    use crate::peer::{Identity, Seed};
+
+    const START: u32 = 1_800_000_000;
+    const NOW: u64 = START as u64 + 1000;
+
+    fn sample() -> (Identity, DeviceKeys, DeviceCert) {
+        let identity = Identity::from_seed(&Seed::from_bytes([1; 32]));
+        let device = DeviceKeys::from_secrets([2; 32], [3; 32]);
+        let cert = identity.certify(&device, START, START + DeviceCert::MAX_LIFE, 0x0102);
+        (identity, device, cert)
+    }
+
+    /// Made by another implementation (Python `cryptography`) from the same seeds.
+    #[test]
+    fn known_answer() {
+        let (identity, device, cert) = sample();
+        let hex: String = cert.to_bytes().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, KNOWN);
+        let back = DeviceCert::parse(&cert.to_bytes()).expect("a sound certificate");
+        assert_eq!(back, cert);
+        assert_eq!(back.caps(), 0x0102);
+        let verified = back.verify(&device.x_public(), Some(&identity.id()), NOW);
+        assert_eq!(verified, Ok(()));
+    }
+
+    #[test]
+    fn every_single_bit_counts() {
+        let (identity, device, cert) = sample();
+        let good = cert.to_bytes();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good;
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let believed =
+                DeviceCert::parse(&bad).and_then(|cert| cert.verify(&device.x_public(), None, NOW));
+            assert!(believed.is_err(), "bit {bit}");
+        }
+        for bit in 0..256 {
+            let mut x = device.x_public();
+            x[bit / 8] ^= 1 << (bit % 8);
+            assert!(
+                cert.verify(&x, Some(&identity.id()), NOW).is_err(),
+                "bit {bit} of X_d"
+            );
+        }
+    }
+
+    #[test]
+    fn only_one_length_is_read() {
+        let (_, _, cert) = sample();
+        let mut long = cert.to_bytes().to_vec();
+        long.push(0);
+        for length in (0..DeviceCert::LEN).chain([long.len()]) {
+            assert_eq!(DeviceCert::parse(&long[..length]), Err(CertError::Length));
+        }
+    }
+
+    #[test]
+    fn another_identity_is_refused_both_ways() {
+        let (_, device, cert) = sample();
+        let mallory = Identity::from_seed(&Seed::from_bytes([9; 32]));
+        let verified = cert.verify(&device.x_public(), Some(&mallory.id()), NOW);
+        assert_eq!(verified, Err(CertError::OtherIdentity));
+        // Mallory certifies a device key that is not his: good under his name only.
+        let stolen = mallory.certify(&device, START, START + 1000, 0);
+        assert_eq!(
+            stolen.verify(&device.x_public(), Some(&mallory.id()), NOW),
+            Ok(())
+        );
+        let verified = stolen.verify(&device.x_public(), Some(&cert.identity()), NOW);
+        assert_eq!(verified, Err(CertError::OtherIdentity));
+    }
+
+    #[test]
+    fn time_is_checked_to_the_second() {
+        let (identity, device, cert) = sample();
+        let x = device.x_public();
+        let (from, to) = (u64::from(cert.not_before()), u64::from(cert.not_after()));
+        assert_eq!(cert.verify(&x, None, from - DeviceCert::SLACK), Ok(()));
+        assert_eq!(
+            cert.verify(&x, None, from - DeviceCert::SLACK - 1),
+            Err(CertError::NotYet)
+        );
+        assert_eq!(cert.verify(&x, None, to + DeviceCert::SLACK), Ok(()));
+        assert_eq!(
+            cert.verify(&x, None, to + DeviceCert::SLACK + 1),
+            Err(CertError::Expired)
+        );
+        assert_eq!(cert.verify(&x, None, u64::MAX), Err(CertError::Expired));
+        assert_eq!(cert.verify(&x, None, 0), Err(CertError::NotYet));
+
+        let endings = [START, START - 1, START + DeviceCert::MAX_LIFE + 1, u32::MAX];
+        for not_after in endings {
+            let cert = identity.certify(&device, START, not_after, 0);
+            assert_eq!(
+                cert.verify(&x, None, NOW),
+                Err(CertError::Life),
+                "{not_after}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_signature_in_another_context_is_refused() {
+        let (_, device, cert) = sample();
+        let key = SigningKey::from_bytes(&Seed::from_bytes([1; 32]).identity_secret());
+        let fields = cert.fields();
+        for context in [
+            &b""[..],
+            b"twocan/1 succession\0",
+            b"twocan/1 device cert",
+            b"twocan/2 device cert\0",
+        ] {
+            let message = [context, &device.x_public(), &fields].concat();
+            let mut forged = cert.clone();
+            forged.signature = key.sign(&message).to_bytes();
+            let verified = forged.verify(&device.x_public(), None, NOW);
+            assert_eq!(verified, Err(CertError::Signature), "{context:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_has_one_form() {
+        let (_, device, cert) = sample();
+        // S + L satisfies the equation as well, but is not the canonical S.
+        let mut forged = cert.clone();
+        let mut carry = 0_u16;
+        for (byte, order) in forged.signature[32..].iter_mut().zip(GROUP_ORDER) {
+            let sum = u16::from(*byte) + u16::from(order) + carry;
+            *byte = sum as u8;
+            carry = sum >> 8;
+        }
+        assert_eq!(carry, 0);
+        let verified = forged.verify(&device.x_public(), None, NOW);
+        assert_eq!(verified, Err(CertError::Signature));
+    }
+
+    #[test]
+    fn unsafe_keys_are_refused_wherever_they_stand() {
+        let (_, device, cert) = sample();
+        for point in curve25519_dalek::constants::EIGHT_TORSION {
+            let weak = point.compress().to_bytes();
+            for from in [0, 32] {
+                let mut bytes = cert.to_bytes();
+                bytes[from..from + 32].copy_from_slice(&weak);
+                assert_eq!(DeviceCert::parse(&bytes), Err(CertError::BadKey));
+            }
+            let montgomery = point.to_montgomery().to_bytes();
+            assert_eq!(cert.verify(&montgomery, None, NOW), Err(CertError::BadKey));
+        }
+        let ok = cert.verify(&device.x_public(), None, NOW);
+        assert_eq!(ok, Ok(()));
+    }
+
+    /// L = 2^252 + 27742317777372353535851937790883648493, little-endian.
+    const GROUP_ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
+        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+
+    const KNOWN: &str = "c691f23113cdc21d7a9e3538239352187f03110b8c10e394c4dc1e238eaf1383\
+        ed4928c628d1c2c6eae90338905995612959273a5c63f93636c14614ac8737d1\
+        00d2496b80f6776b0201\
+        6381a424d4f4714ae1569b80c6aa4c92b2f2257a01001308953f02af520a461f\
+        aaa0ac77248674f30bf0374dc8d01f319e272581946c34b7a879e76b2656f601";
+}

@@ -133,14 +133,21 @@ fn read_symbols(text: &str, upper: bool) -> Result<Vec<(char, Option<Fe32>)>, Sl
 
 fn diagnose(symbols: &locate::Symbols) -> IdError {
     let fits = |line: &[Fe32]| line.len() == SYMBOLS;
-    let near = SYMBOLS.abs_diff(symbols.len()) <= 1;
-    if near && let Some(slip) = locate::locate::<Bech32m>(HRP, symbols, PREFIX_LEN + 1, fits) {
+    let first = PREFIX_LEN + 1;
+    if SYMBOLS.abs_diff(symbols.len()) <= 1
+        && let Some(slip) = locate::locate::<Bech32m>(HRP, symbols, first, fits)
+    {
         return match slip {
-            Slip::Missing { at, .. } if at > PREFIX_LEN + symbols.len() => IdError::EndsEarly(1),
+            Slip::Missing { at, .. } if at == first + symbols.len() => IdError::EndsEarly(1),
             slip => IdError::Slip(slip),
         };
     }
-    if let Some(slip) = locate::first_illegal(symbols, PREFIX_LEN + 1) {
+    if symbols.len() == SYMBOLS
+        && let Some(slip) = locate::locate_two::<Bech32m>(HRP, symbols, first, fits)
+    {
+        return IdError::Slip(slip);
+    }
+    if let Some(slip) = locate::first_illegal(symbols, first) {
         IdError::Slip(slip)
     } else if symbols.len() < SYMBOLS {
         IdError::EndsEarly(SYMBOLS - symbols.len())
@@ -174,3 +181,199 @@ const PREFIX_LEN: usize = PREFIX.len();
 /// Characters after the prefix: 53 for 33 bytes, and the checksum.
 const SYMBOLS: usize = PeerId::LEN - PREFIX_LEN;
 const READ_AT_MOST: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::{Rng, SeedableRng};
+
+    use super::*;
+    use crate::peer::{Identity, Seed};
+
+    /// Made by another implementation of BIP 350 from the key of seed 01 01 .. 01.
+    const KNOWN: &str = "tc1q8rfru33z0xuy8t6nc6nsgun2gv87qc3pwxppcu5cnwpuguw4ufcxjntdrd";
+    const ALPHABET: &str = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+
+    fn sample() -> PeerId {
+        Identity::from_seed(&Seed::from_bytes([1; 32])).id()
+    }
+
+    fn slip(text: &str) -> Result<Slip, IdError> {
+        match text.parse::<PeerId>() {
+            Err(IdError::Slip(slip)) => Ok(slip),
+            Err(error) => Err(error),
+            Ok(_) => panic!("accepted {text}"),
+        }
+    }
+
+    #[test]
+    fn known_answer_and_back() {
+        let id = sample();
+        assert_eq!(id.to_string(), KNOWN);
+        assert_eq!(KNOWN.len(), PeerId::LEN);
+        assert_eq!(KNOWN.parse(), Ok(id));
+        assert_eq!(KNOWN.to_uppercase().parse(), Ok(id));
+        assert_eq!(format!(" {KNOWN}\n").parse(), Ok(id));
+        assert_eq!(id.short(), "q8rfru33");
+        assert_eq!(format!("{id:?}"), "PeerId(q8rfru33)");
+        let json = serde_json::to_string(&id).expect("a string");
+        assert_eq!(json, format!("\"{KNOWN}\""));
+        assert_eq!(serde_json::from_str::<PeerId>(&json).ok(), Some(id));
+    }
+
+    #[test]
+    fn points_of_small_or_mixed_order_are_refused() {
+        let sound = ED25519_BASEPOINT_POINT;
+        for (at, torsion) in EIGHT_TORSION.iter().enumerate() {
+            let weak = torsion.compress().to_bytes();
+            assert_eq!(PeerId::from_bytes(weak), Err(IdError::BadKey), "point {at}");
+            let mixed = (sound + torsion).compress().to_bytes();
+            assert_eq!(PeerId::from_bytes(mixed).is_ok(), at == 0, "point {at}");
+        }
+    }
+
+    #[test]
+    fn encodings_that_are_not_canonical_are_refused() {
+        // p + k for every k that fits, with both signs; and zero x with a sign.
+        for k in 0..19 {
+            for sign in [0, 0x80] {
+                let mut bytes = [0xff; 32];
+                bytes[0] = 0xed + k;
+                bytes[31] = 0x7f | sign;
+                assert_eq!(PeerId::from_bytes(bytes), Err(IdError::BadKey));
+            }
+        }
+        let mut minus_zero = [0; 32];
+        (minus_zero[0], minus_zero[31]) = (1, 0x80);
+        assert_eq!(PeerId::from_bytes(minus_zero), Err(IdError::BadKey));
+        assert_eq!(
+            PeerId::from_bytes([0x55; 32]).is_err(),
+            !is_sound(&[0x55; 32])
+        );
+    }
+
+    #[test]
+    fn every_wrong_character_is_pointed_at() {
+        for at in 0..PeerId::LEN {
+            let old = char::from(KNOWN.as_bytes()[at]);
+            for new in ' '..='~' {
+                if new == old {
+                    continue;
+                }
+                let text = format!("{}{new}{}", &KNOWN[..at], &KNOWN[at + 1..]);
+                if at < PREFIX_LEN || (new == ' ' && at == PeerId::LEN - 1) {
+                    assert!(text.parse::<PeerId>().is_err(), "{text}");
+                    continue;
+                }
+                let at = at + 1;
+                let expected = if new.is_ascii_uppercase() {
+                    Slip::MixedCase { at, found: new }
+                } else if ALPHABET.contains(new) {
+                    Slip::Wrong { at, is: old }
+                } else {
+                    Slip::Illegal {
+                        at,
+                        found: new,
+                        is: Some(old),
+                    }
+                };
+                assert_eq!(slip(&text), Ok(expected), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn left_out_doubled_and_swapped_characters_are_pointed_at() {
+        for at in PREFIX_LEN..PeerId::LEN {
+            let (head, tail) = (&KNOWN[..at], &KNOWN[at + 1..]);
+            let old = char::from(KNOWN.as_bytes()[at]);
+            let missing = slip(&format!("{head}{tail}"));
+            match missing {
+                Err(error) => assert_eq!((error, at), (IdError::EndsEarly(1), PeerId::LEN - 1)),
+                Ok(Slip::Missing { at: found, is }) => {
+                    assert_eq!(is, old);
+                    assert!(KNOWN[found - 1..=at].chars().all(|c| c == old));
+                }
+                Ok(other) => panic!("{other}"),
+            }
+            for new in ALPHABET.chars() {
+                let text = format!("{head}{new}{old}{tail}");
+                let Ok(Slip::Extra { at: found, .. }) = slip(&text) else {
+                    panic!("{text}: {:?}", slip(&text));
+                };
+                assert!(text[found - 1..=at].chars().all(|c| c == new));
+            }
+            let next = tail.chars().next().filter(|next| *next != old);
+            if let Some(next) = next {
+                let text = format!("{head}{next}{old}{}", &tail[1..]);
+                assert_eq!(slip(&text), Ok(Slip::Swapped { at: at + 1 }));
+            }
+        }
+    }
+
+    #[test]
+    fn cut_and_overlong_ids_are_counted() {
+        for length in 0..PREFIX_LEN {
+            assert_eq!(KNOWN[..length].parse::<PeerId>(), Err(IdError::Prefix));
+        }
+        for length in PREFIX_LEN..PeerId::LEN {
+            let cut = KNOWN[..length].parse::<PeerId>();
+            assert_eq!(cut, Err(IdError::EndsEarly(PeerId::LEN - length)));
+        }
+        let long = format!("{KNOWN}qqpq");
+        assert_eq!(long.parse::<PeerId>(), Err(IdError::TooLong(4)));
+        assert!(
+            format!("tc1{}", "q".repeat(1 << 20))
+                .parse::<PeerId>()
+                .is_err()
+        );
+        assert!("tc1é\u{202e}".parse::<PeerId>().is_err());
+    }
+
+    /// Up to four substitutions are beyond luck: bech32m promises to notice them.
+    #[test]
+    fn several_wrong_characters_are_never_accepted() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let line: Vec<Fe32> = KNOWN[PREFIX_LEN..]
+            .chars()
+            .map(|c| Fe32::from_char(c).expect("legal"))
+            .collect();
+        for _ in 0..100_000 {
+            let mut bad = line.clone();
+            for _ in 0..2 + rng.next_u32() % 3 {
+                let at = rng.next_u32() as usize % SYMBOLS;
+                bad[at] = Fe32::try_from((rng.next_u32() % 32) as u8).expect("below 32");
+            }
+            assert_eq!(locate::checks::<Bech32m>(HRP, &bad), bad == line);
+        }
+    }
+
+    #[test]
+    fn two_wrong_characters_are_both_pointed_at() {
+        let text = format!("{}p{}zz{}", &KNOWN[..10], &KNOWN[11..30], &KNOWN[32..]);
+        let (is, other_is) = (
+            char::from(KNOWN.as_bytes()[10]),
+            char::from(KNOWN.as_bytes()[30]),
+        );
+        assert_ne!((is, other_is), ('p', 'z'));
+        let found = slip(&text.replacen("zz", &format!("z{}", &KNOWN[31..32]), 1));
+        assert_eq!(
+            found,
+            Ok(Slip::TwoWrong {
+                at: 11,
+                is,
+                other: 31,
+                other_is
+            })
+        );
+    }
+
+    #[test]
+    fn an_id_of_another_version_says_so() {
+        let mut payload = [2; 33];
+        payload[1..].copy_from_slice(sample().as_bytes());
+        let text = bech32::encode::<Bech32m>(HRP, &payload).expect("short");
+        assert_eq!(text.parse::<PeerId>(), Err(IdError::Version(2)));
+    }
+}

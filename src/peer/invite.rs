@@ -207,3 +207,100 @@ const VERSION: u8 = 1;
 const FIXED: usize = 1 + 1 + 32 + 32 + 16 + 4;
 const COUNT: u8 = 0b0111;
 const RESERVED: u8 = 0b1000;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::peer::{DeviceKeys, Identity, Seed};
+
+    /// Made by another implementation of the codes, from the fields of [`sample`].
+    const KNOWN: &str = "twocan:1:qy3vdy0jxyfumssa020r2wprjdfpslcrzy9ccy8rjnzdc83r36h38q7w35adr\
+        n9kx0k8kuxp0q22t3mwe5pfdpg9p56yw3d6qkrsukratyqqzqsrqszsvpcgpy9qkrqdpc8sp5jfd0qqqqs8gz\
+        wzqqgdhqqqqqqqqqqqqqqqqqqqwsvuf4yd48dm56h3z7f";
+
+    pub fn sample() -> Invite {
+        Invite {
+            id: Identity::from_seed(&Seed::from_bytes([1; 32])).id(),
+            device: DeviceKeys::from_secrets([2; 32], [3; 32]).x_public(),
+            token: std::array::from_fn(|at| at as u8),
+            expires: 1_800_000_000,
+            uses: 0,
+            claimed_by: Vec::new(),
+            hints: vec![hint("192.0.2.7:40000"), hint("[2001:db8::7]:40001")],
+        }
+    }
+
+    fn hint(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn known_answer_and_back() {
+        assert_eq!(sample().to_line(), KNOWN);
+        assert_eq!(Invite::parse_line(KNOWN), Ok(sample()));
+        assert_eq!(Invite::parse_line(&KNOWN.to_uppercase()), Ok(sample()));
+    }
+
+    #[test]
+    fn every_set_of_hints_comes_back_in_its_order() {
+        let (v4, v6) = (hint("198.51.100.1:1"), hint("[2001:db8::1]:65535"));
+        for count in 0..=4_u32 {
+            for families in 0..1 << count {
+                let pick = |at| if families >> at & 1 == 1 { v6 } else { v4 };
+                let mut invite = sample();
+                invite.hints = (0..count).map(pick).collect();
+                let line = invite.to_line();
+                assert_eq!(Invite::parse_line(&line), Ok(invite), "{line}");
+            }
+        }
+        let mut many = sample();
+        many.hints = vec![v6; 9];
+        let back = Invite::parse_line(&many.to_line()).expect("a line");
+        assert_eq!(back.hints, vec![v6; 4]);
+        assert_eq!(many.to_line().len(), 277);
+    }
+
+    #[test]
+    fn expiry_is_an_error_of_its_own() {
+        let invite = sample();
+        assert_eq!(invite.check(invite.expires), Ok(()));
+        let error = invite.check(invite.expires + 1).expect_err("too late");
+        let text = "this invite expired on 2027-01-15 at 08:00 UTC: ask for a new one";
+        assert_eq!(error.to_string(), text);
+        let mut never = sample();
+        never.expires = u64::MAX;
+        let back = Invite::parse_line(&never.to_line()).expect("a line");
+        assert_eq!(back.expires, u64::from(u32::MAX));
+    }
+
+    #[test]
+    fn unsafe_keys_and_odd_shapes_are_refused() {
+        let read = |payload: Vec<u8>| {
+            let line = invite_line::write(payload.into_iter().bytes_to_fes());
+            Invite::parse_line(&line)
+        };
+        let good = sample().to_payload();
+        assert_eq!(read(good.clone()), Ok(sample()));
+        for from in [2, 34] {
+            let mut bad = good.clone();
+            bad[from..from + 32].fill(0);
+            assert_eq!(read(bad), Err(InviteError::BadKey));
+        }
+        for shape in (0..=255).filter(|&shape| payload_length(shape) != Some(good.len())) {
+            let mut bad = good.clone();
+            bad[1] = shape;
+            assert!(read(bad).is_err(), "shape {shape:08b}");
+        }
+        let mut newer = good.clone();
+        newer[0] = 2;
+        assert_eq!(read(newer), Err(InviteError::Newer));
+    }
+
+    #[test]
+    fn the_token_is_not_printed() {
+        let mut invite = sample();
+        invite.token = [0xa7; 16];
+        let shown = format!("{invite:?} {invite:#?}");
+        assert!(!shown.contains("167") && !shown.contains("a7"), "{shown}");
+    }
+}

@@ -1,5 +1,8 @@
 //! Finds where a checksummed line was copied wrong. It only points: nothing is ever corrected.
 
+use std::marker::PhantomData;
+use std::ops::Range;
+
 use bech32::primitives::checksum::{Engine, PackedFe32};
 use bech32::{Checksum, Fe32, Hrp};
 
@@ -58,9 +61,9 @@ pub(super) fn checks<Ck: Checksum>(hrp: Hrp, symbols: &[Fe32]) -> bool {
 /// Looks for the one slip that turned a valid line into `symbols`. `fits` says whether a repaired
 /// line may have that length. Positions count from `first`, the position of the first symbol.
 ///
-/// All single substitutions, swaps of neighbours, insertions and deletions are tried, and then all
-/// pairs of substitutions; with one illegal character, only what could stand in its place. Nothing
-/// is said where two different lines would do, or where there are several illegal characters.
+/// All single substitutions, swaps of neighbours, insertions and deletions are tried; with one
+/// illegal character, only what could stand in its place. Nothing is said where two different lines
+/// would do, or where there are several illegal characters.
 pub(super) fn locate<Ck: Checksum>(
     hrp: Hrp,
     symbols: &Symbols,
@@ -73,10 +76,22 @@ pub(super) fn locate<Ck: Checksum>(
         return None;
     }
     let search = Search::<Ck>::new(hrp, symbols, first);
-    match hole {
-        Some(at) => only_one(search.fill(at), &fits),
-        None => only_one(search.one_slip(), &fits).or_else(|| only_one(search.two_wrong(), &fits)),
+    let found = hole.map_or_else(|| search.one_slip(), |at| search.fill(at));
+    only_one(found, fits)
+}
+
+/// Looks for two wrong characters in a line of the right length. To be asked when there is no
+/// single slip that explains it.
+pub(super) fn locate_two<Ck: Checksum>(
+    hrp: Hrp,
+    symbols: &Symbols,
+    first: usize,
+    fits: impl Fn(&[Fe32]) -> bool,
+) -> Option<Slip> {
+    if symbols.iter().any(|(_, fe)| fe.is_none()) {
+        return None;
     }
+    only_one(Search::<Ck>::new(hrp, symbols, first).two_wrong(), fits)
 }
 
 /// The first character that can have no place in any line, if there is one.
@@ -102,43 +117,58 @@ fn illegal(symbols: &Symbols, first: usize, at: usize, is: Option<char>) -> Slip
     }
 }
 
+/// The code is linear: a residue is the sum of what the prefix and every symbol add to it. So each
+/// change of a line is judged by a few sums instead of a residue of its own.
 struct Search<'a, Ck> {
     hrp: Hrp,
     symbols: &'a Symbols,
     first: usize,
     /// Values, with zero in a hole.
     values: Vec<u8>,
-    /// `weight[j][v]`: what the value `v`, with `j` symbols after it, adds to the residue. The code
-    /// is linear, so a change of one symbol changes the residue by the weight of the difference.
+    /// `weight[j][v]`: what the value `v`, with `j` symbols after it, adds to the residue.
     weight: Vec<[u128; 32]>,
-    code: std::marker::PhantomData<Ck>,
+    /// `tails[at]`: what the symbols from `at` on add.
+    tails: Vec<u128>,
+    code: PhantomData<Ck>,
 }
 
 impl<'a, Ck: Checksum> Search<'a, Ck> {
     fn new(hrp: Hrp, symbols: &'a Symbols, first: usize) -> Self {
-        let values = symbols
+        let values: Vec<u8> = symbols
             .iter()
             .map(|(_, fe)| fe.map_or(0, Fe32::to_u8))
             .collect();
+        let weight = weights::<Ck>(values.len() + 1);
+        let mut tails = vec![0; values.len() + 1];
+        for (at, &value) in values.iter().enumerate().rev() {
+            tails[at] = tails[at + 1] ^ weight[values.len() - 1 - at][usize::from(value)];
+        }
         Search {
             hrp,
             symbols,
             first,
             values,
-            weight: weights::<Ck>(symbols.len() + 1),
-            code: std::marker::PhantomData,
+            weight,
+            tails,
+            code: PhantomData,
         }
     }
 
-    /// The difference between the residue of `values` and that of a valid line.
-    fn syndrome(&self, values: impl Iterator<Item = u8>) -> u128 {
-        residue::<Ck>(self.hrp, values.map(symbol)) ^ packed::<Ck>(Ck::TARGET_RESIDUE)
+    /// What all symbols of a valid line of this length must add up to.
+    fn goal(&self, length: usize) -> u128 {
+        let zeros = std::iter::repeat_n(symbol(0), length);
+        residue::<Ck>(self.hrp, zeros) ^ packed::<Ck>(Ck::TARGET_RESIDUE)
+    }
+
+    /// The change of the sum that would make the line valid.
+    fn wanted(&self) -> u128 {
+        self.goal(self.values.len()) ^ self.tails[0]
     }
 
     /// What a single illegal character at `at` should be, or that it should not be there.
     fn fill(&self, at: usize) -> Vec<Found> {
         let after = self.values.len() - 1 - at;
-        let wanted = self.syndrome(self.values.iter().copied());
+        let wanted = self.wanted();
         let mut found = Vec::new();
         for value in 0..32 {
             if self.weight[after][usize::from(value)] == wanted {
@@ -146,86 +176,99 @@ impl<'a, Ck: Checksum> Search<'a, Ck> {
                 found.push((slip, self.line_with(&[(at, value)])));
             }
         }
-        self.without(at, &mut found);
+        self.one_extra(at..at + 1, &mut found);
         found
     }
 
     fn one_slip(&self) -> Vec<Found> {
-        let length = self.values.len();
-        let wanted = self.syndrome(self.values.iter().copied());
         let mut found = Vec::new();
-        for at in 0..length {
-            let after = length - 1 - at;
-            let old = self.values[at];
-            for value in (0..32).filter(|&value| value != old) {
-                if self.weight[after][usize::from(old ^ value)] == wanted {
-                    let is = symbol(value).to_char();
-                    let slip = Slip::Wrong {
-                        at: self.first + at,
-                        is,
-                    };
-                    found.push((slip, self.line_with(&[(at, value)])));
-                }
-            }
-        }
-        for at in 1..length {
-            let (left, right) = (self.values[at - 1], self.values[at]);
-            let change = usize::from(left ^ right);
-            let after = length - 1 - at;
-            if change != 0 && self.weight[after + 1][change] ^ self.weight[after][change] == wanted
-            {
-                let slip = Slip::Swapped {
-                    at: self.first + at - 1,
-                };
-                found.push((slip, self.line_with(&[(at - 1, right), (at, left)])));
-            }
-        }
-        for at in 0..length {
-            self.without(at, &mut found);
-        }
-        for at in 0..=length {
-            self.with_one_more(at, &mut found);
-        }
+        self.one_wrong(&mut found);
+        self.one_swap(&mut found);
+        self.one_extra(0..self.values.len(), &mut found);
+        self.one_missing(&mut found);
         found
     }
 
-    fn without(&self, at: usize, found: &mut Vec<Found>) {
-        let rest = || {
-            let (head, tail) = (&self.values[..at], &self.values[at + 1..]);
-            head.iter().chain(tail).copied()
-        };
-        if self.syndrome(rest()) == 0 {
-            let slip = Slip::Extra {
-                at: self.first + at,
-                found: self.symbols[at].0,
-            };
-            found.push((slip, rest().map(symbol).collect()));
+    fn one_wrong(&self, found: &mut Vec<Found>) {
+        let wanted = self.wanted();
+        for (at, &old) in self.values.iter().enumerate() {
+            let weight = &self.weight[self.values.len() - 1 - at];
+            for value in (0..32).filter(|&value| weight[usize::from(old ^ value)] == wanted) {
+                let slip = Slip::Wrong {
+                    at: self.first + at,
+                    is: symbol(value).to_char(),
+                };
+                found.push((slip, self.line_with(&[(at, value)])));
+            }
         }
     }
 
-    fn with_one_more(&self, at: usize, found: &mut Vec<Found>) {
-        let (head, tail) = self.values.split_at(at);
-        let with = |value: u8| {
-            head.iter()
-                .copied()
-                .chain([value])
-                .chain(tail.iter().copied())
+    fn one_swap(&self, found: &mut Vec<Found>) {
+        let wanted = self.wanted();
+        for at in 1..self.values.len() {
+            let (left, right) = (self.values[at - 1], self.values[at]);
+            let change = usize::from(left ^ right);
+            let after = self.values.len() - 1 - at;
+            if self.weight[after + 1][change] ^ self.weight[after][change] == wanted {
+                let at = at - 1;
+                let slip = Slip::Swapped {
+                    at: self.first + at,
+                };
+                found.push((slip, self.line_with(&[(at, right), (at + 1, left)])));
+            }
+        }
+    }
+
+    fn one_extra(&self, places: Range<usize>, found: &mut Vec<Found>) {
+        let length = self.values.len();
+        let Some(goal) = length.checked_sub(1).map(|length| self.goal(length)) else {
+            return;
         };
-        let wanted = self.syndrome(with(0));
-        for value in 0..32 {
-            if self.weight[tail.len()][usize::from(value)] == wanted {
+        // What the symbols before `at` add when one symbol behind them is taken away.
+        let mut head = 0;
+        for at in 0..length {
+            if head ^ self.tails[at + 1] == goal && places.contains(&at) {
+                let slip = Slip::Extra {
+                    at: self.first + at,
+                    found: self.symbols[at].0,
+                };
+                let mut line = self.line_with(&[]);
+                line.remove(at);
+                found.push((slip, line));
+            }
+            if at + 2 <= length {
+                head ^= self.weight[length - 2 - at][usize::from(self.values[at])];
+            }
+        }
+    }
+
+    fn one_missing(&self, found: &mut Vec<Found>) {
+        let length = self.values.len();
+        let goal = self.goal(length + 1);
+        // What the symbols before `at` add when there is one symbol more behind them.
+        let mut head = 0;
+        for at in 0..=length {
+            let wanted = goal ^ head ^ self.tails[at];
+            for value in
+                (0..32).filter(|&value| self.weight[length - at][usize::from(value)] == wanted)
+            {
                 let slip = Slip::Missing {
                     at: self.first + at,
                     is: symbol(value).to_char(),
                 };
-                found.push((slip, with(value).map(symbol).collect()));
+                let mut line = self.line_with(&[]);
+                line.insert(at, symbol(value));
+                found.push((slip, line));
+            }
+            if at < length {
+                head ^= self.weight[length - at][usize::from(self.values[at])];
             }
         }
     }
 
     fn two_wrong(&self) -> Vec<Found> {
         let length = self.values.len();
-        let wanted = self.syndrome(self.values.iter().copied());
+        let wanted = self.wanted();
         let mut single = Vec::with_capacity(length * 31);
         for at in 0..length {
             for change in 1..32_u8 {
@@ -273,13 +316,13 @@ fn weights<Ck: Checksum>(length: usize) -> Vec<[u128; 32]> {
     let mut weights = Vec::with_capacity(length);
     for _ in 0..length {
         let origin = packed::<Ck>(*zero.residue());
+        let basis = bits
+            .each_ref()
+            .map(|engine| packed::<Ck>(*engine.residue()) ^ origin);
         let mut row = [0; 32];
-        for (value, weight) in row.iter_mut().enumerate() {
-            for (bit, engine) in bits.iter().enumerate() {
-                if value >> bit & 1 == 1 {
-                    *weight ^= packed::<Ck>(*engine.residue()) ^ origin;
-                }
-            }
+        for value in 1..32_usize {
+            let top = value.ilog2() as usize;
+            row[value] = row[value ^ 1 << top] ^ basis[top];
         }
         weights.push(row);
         zero.input_fe(symbol(0));

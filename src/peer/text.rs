@@ -137,7 +137,7 @@ fn shown_as(c: char) -> Option<char> {
 /// Bounds what one visible character may be made of, and drops marks that have nothing to stand on.
 fn limit(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
-    for grapheme in text.graphemes(true) {
+    for grapheme in text.graphemes(true).filter(|grapheme| grapheme.width() > 0) {
         let mut marks = 0;
         for (at, c) in grapheme.chars().take(MAX_PARTS).enumerate() {
             let is_mark = c.general_category_group() == GeneralCategoryGroup::Mark;
@@ -157,7 +157,7 @@ fn limit(text: &str) -> String {
 fn clip(text: &str, most: usize, cells: usize) -> String {
     let mut kept = String::new();
     let mut width = 0;
-    for grapheme in text.graphemes(true).filter(|g| g.width() > 0).take(most) {
+    for grapheme in text.graphemes(true).take(most) {
         width += grapheme.width();
         if width > cells {
             break;
@@ -198,3 +198,161 @@ const INVISIBLE: &[(char, char)] = &[
     ('\u{fffc}', '\u{fffc}'),   // object replacement
     ('\u{e0000}', '\u{e0fff}'), // tags, variation selectors supplement, unassigned ignorables
 ];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn honest_names_stay_as_they_are() {
+        for name in [
+            "anna",
+            "Chloé",
+            "Dmitri Иванов",
+            "小林 さくら",
+            "नमस्ते",
+            "ชื่อ",
+            "محمد",
+            "O'Neil-2",
+        ] {
+            assert_eq!(SafeText::name(name), name);
+        }
+        for emoji in [
+            "👩\u{200d}👩\u{200d}👧\u{200d}👦",
+            "👋🏽",
+            "🇩🇪",
+            "👩🏻\u{200d}❤\u{200d}💋\u{200d}👨🏻",
+        ] {
+            assert_eq!(SafeText::name(emoji), emoji);
+        }
+    }
+
+    #[test]
+    fn nothing_can_steer_the_terminal() {
+        let cases = [
+            ("\u{1b}[31mred\u{1b}[0m", "[31mred[0m"),
+            ("\u{1b}]0;title\u{7}x", "]0;titlex"),
+            ("\u{9b}2Jx", "2Jx"),
+            ("a\r\nb\tc", "a b c"),
+            ("pay\u{202e}gnp.exe", "paygnp.exe"),
+            ("\u{2066}a\u{2069}\u{200e}\u{61c}", "a"),
+            ("an\u{200b}na\u{feff}\u{2060}\u{ad}", "anna"),
+            ("a\u{200d}b \u{200d} c", "ab c"),
+            ("5\u{200d}5", "55"),
+            ("\u{e000}\u{f0000}\u{10ffff}x\u{378}", "x"),
+            ("\u{3164}\u{115f}\u{2800}\u{ffa0}", "(no name)"),
+            ("", "(no name)"),
+            (" \u{a0}\u{3000}\u{2028} ", "(no name)"),
+            ("\u{301}\u{301}", "(no name)"),
+            ("  anna \u{2003} b  ", "anna b"),
+            ("e\u{301}", "é"),
+            ("❤\u{fe0f}", "❤"),
+            ("A\u{e0041}\u{e0001}", "A"),
+        ];
+        for (raw, tame) in cases {
+            assert_eq!(SafeText::name(raw), tame, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn towers_of_marks_are_cut() {
+        let tower = format!("z{}a", "\u{316}".repeat(1000));
+        assert_eq!(
+            SafeText::name(&tower),
+            format!("z{}", "\u{316}".repeat(4)).as_str()
+        );
+        let line = SafeText::line(&tower);
+        assert_eq!(line.chars().filter(|c| *c == '\u{316}').count(), 4);
+        let chain = "👩\u{200d}".repeat(100);
+        assert!(SafeText::name(&chain).chars().count() <= MAX_PARTS * NAME_LIMIT);
+        let tones = format!("👋{}", "🏽".repeat(200));
+        assert!(SafeText::name(&tones).chars().count() <= MAX_PARTS);
+    }
+
+    #[test]
+    fn names_fit_their_column() {
+        assert_eq!(SafeText::name(&"x".repeat(100)).len(), 32);
+        let wide = SafeText::name(&"語".repeat(100));
+        assert_eq!((wide.chars().count(), wide.width()), (16, 32));
+        let line = SafeText::line(&"é".repeat(5000));
+        assert_eq!(line.chars().count(), 1000);
+        assert_eq!(SafeText::line("  a  b  "), "  a  b");
+    }
+
+    #[test]
+    fn what_is_read_back_is_tame_too() {
+        let text: SafeText = serde_json::from_str(r#""a\u001b[2J\u202eb""#).expect("a string");
+        assert_eq!(text, "a[2Jb");
+    }
+
+    fn hostile() -> impl Strategy<Value = String> {
+        let picked = prop::sample::select(vec![
+            'a',
+            ' ',
+            '\n',
+            '\u{1b}',
+            '\u{9b}',
+            '\u{202e}',
+            '\u{200d}',
+            '\u{200b}',
+            '👩',
+            '🏽',
+            '🇩',
+            '\u{301}',
+            '\u{316}',
+            '\u{344}',
+            '\u{fe0f}',
+            'ᄀ',
+            'ᅡ',
+            'ᆨ',
+            '\u{1160}',
+            '\u{e0061}',
+            '\u{600}',
+            '語',
+            'é',
+            '\u{fb2c}',
+            '\u{34f}',
+            '\u{e000}',
+            '\u{378}',
+            'क',
+            '्',
+            'ा',
+            '5',
+            '\u{20e3}',
+            '\u{2126}',
+        ]);
+        prop::collection::vec(prop_oneof![picked, any::<char>()], 0..60)
+            .prop_map(|chars| chars.into_iter().collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_comes_in(raw in hostile()) {
+            for text in [SafeText::name(&raw), SafeText::line(&raw)] {
+                for (at, c) in text.char_indices() {
+                    let joins = c == JOINER
+                        && text[..at].ends_with(is_emoji)
+                        && text[at + c.len_utf8()..].starts_with(is_emoji);
+                    prop_assert!(joins || shown_as(c) == Some(c), "{c:?} in {text:?}");
+                }
+                for grapheme in text.graphemes(true) {
+                    let marks = grapheme.chars().filter(|c| {
+                        c.general_category_group() == GeneralCategoryGroup::Mark
+                    });
+                    prop_assert!(marks.count() <= MAX_MARKS, "{text:?}");
+                    prop_assert!(grapheme.chars().count() <= MAX_PARTS, "{text:?}");
+                }
+                prop_assert!(unicode_normalization::is_nfc(&text), "{text:?}");
+                prop_assert_eq!(SafeText::line(&text), text);
+            }
+            let name = SafeText::name(&raw);
+            prop_assert!(!name.is_empty() && name.width() <= NAME_LIMIT);
+            prop_assert!(name.graphemes(true).count() <= NAME_LIMIT);
+            prop_assert_eq!(SafeText::name(&name), name);
+        }
+    }
+}
