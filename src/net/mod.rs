@@ -1,1 +1,185 @@
-//! To be written.
+//! The phone's sockets: datagrams in and out, and the addresses at which they arrive.
+//!
+//! Nothing here knows what a datagram means, and nothing that the network does ends anything: a
+//! datagram that cannot be sent is a lost datagram, as on any road.
+
+mod addresses;
+mod udp;
+
+use std::io;
+use std::net::SocketAddr;
+
+pub use udp::{Counters, Udp};
+
+use crate::phone::types::Path;
+
+/// Everything through which the phone reaches others.
+#[derive(Debug)]
+pub struct Net {
+    udp: Udp,
+    listen: SocketAddr,
+}
+
+impl Net {
+    /// Opens the phone's port. With port 0 in `listen`, `remembered` is tried first, so that the
+    /// addresses in old invites stay true; if it is taken, the system picks.
+    ///
+    /// An unspecified address, of either family, means every address of both. Needs a running
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// When the address is not of this computer or the port is taken.
+    pub fn open(listen: SocketAddr, remembered: Option<u16>) -> Result<Net, NetError> {
+        let udp = bind(listen, remembered).map_err(|source| NetError { listen, source })?;
+        let port = udp.port().map_err(|source| NetError { listen, source })?;
+        let listen = SocketAddr::new(listen.ip(), port);
+        Ok(Net { udp, listen })
+    }
+
+    /// The address that was asked for, with the port that it got.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The addresses under which others can reach this phone, best first, at most
+    /// [`crate::net::MAX_ADDRESSES`].
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        addresses::of(self.listen)
+    }
+
+    /// Waits until a datagram has arrived. Cancel safe; loses nothing.
+    pub async fn readable(&self) {
+        self.udp.readable().await;
+    }
+
+    /// Takes the next datagram that has arrived, if there is one.
+    pub fn receive(&mut self) -> Option<(Path, &[u8])> {
+        self.udp
+            .receive()
+            .map(|(from, bytes)| (Path::Udp(from), bytes))
+    }
+
+    /// Sends now or never: what the system does not take at once is dropped and counted.
+    pub fn send(&mut self, to: Path, bytes: &[u8]) {
+        match to {
+            Path::Udp(to) => self.udp.send(to, bytes),
+        }
+    }
+
+    /// What was lost at this end since the start.
+    pub fn counters(&self) -> Counters {
+        self.udp.counters()
+    }
+}
+
+/// The port could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {listen}: {source}; choose another with --listen IP:PORT (port 0 picks)")]
+pub struct NetError {
+    listen: SocketAddr,
+    source: io::Error,
+}
+
+/// How many addresses an invite or a contact carries.
+pub const MAX_ADDRESSES: usize = 4;
+
+fn bind(listen: SocketAddr, remembered: Option<u16>) -> io::Result<Udp> {
+    let again = remembered.filter(|&port| listen.port() == 0 && port != 0);
+    if let Some(port) = again
+        && let Ok(udp) = Udp::bind(SocketAddr::new(listen.ip(), port))
+    {
+        return Ok(udp);
+    }
+    Udp::bind(listen)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    fn local(port: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
+    #[tokio::test]
+    async fn the_port_of_last_time_is_taken_again_if_it_is_free() {
+        let first = Net::open(local(0), None).expect("a free port");
+        let port = first.listen().port();
+        let other = Net::open(local(0), Some(port)).expect("another free port");
+        assert_ne!(other.listen().port(), port, "two phones on one port");
+
+        drop(first);
+        let again = Net::open(local(0), Some(port)).expect("the port is free again");
+        assert_eq!(again.listen(), local(port));
+    }
+
+    #[tokio::test]
+    async fn a_port_that_was_asked_for_is_not_replaced() {
+        let first = Net::open(local(0), None).expect("a free port");
+        let error = Net::open(first.listen(), None).expect_err("it is taken");
+        let text = error.to_string();
+        assert!(
+            text.contains(&first.listen().to_string()) && text.contains("--listen"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_unspecified_address_hears_both_families() {
+        let mut phone =
+            Net::open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), None).expect("port");
+        let port = phone.listen().port();
+        assert_eq!(phone.listen().ip(), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        for home in ["127.0.0.1:0", "[::1]:0"] {
+            let home: SocketAddr = home.parse().expect("an address");
+            let Ok(mut peer) = Net::open(home, None) else {
+                continue;
+            };
+            peer.send(Path::Udp(SocketAddr::new(home.ip(), port)), b"there");
+            phone.readable().await;
+            let (from, bytes) = phone.receive().expect("a datagram");
+            assert_eq!((from, bytes), (Path::Udp(peer.listen()), &b"there"[..]));
+
+            phone.send(from, b"and back");
+            peer.readable().await;
+            assert_eq!(
+                peer.receive().map(|(_, bytes)| bytes),
+                Some(&b"and back"[..])
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_listening_there_and_too_much_data_end_nothing() {
+        let mut phone = Net::open(local(0), None).expect("port");
+        let mut peer = Net::open(local(0), None).expect("port");
+        let gone = Net::open(local(0), None).expect("port").listen();
+
+        phone.send(Path::Udp(gone), b"nobody hears this");
+        phone.send(Path::Udp(peer.listen()), &[0; 70_000]);
+        assert_eq!(phone.counters().unsent, 1, "{:?}", phone.counters());
+        phone.send(Path::Udp(peer.listen()), b"still here");
+        peer.readable().await;
+        assert_eq!(
+            peer.receive().map(|(_, bytes)| bytes),
+            Some(&b"still here"[..])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_datagram_larger_than_any_of_ours_is_dropped_whole() {
+        let mut phone = Net::open(local(0), None).expect("port");
+        let mut peer = Net::open(local(0), None).expect("port");
+        peer.send(Path::Udp(phone.listen()), &[7; 1201]);
+        peer.send(Path::Udp(phone.listen()), &[8; 1200]);
+        phone.readable().await;
+        assert_eq!(
+            phone.receive().map(|(_, bytes)| bytes.to_vec()),
+            Some(vec![8; 1200])
+        );
+        assert!(phone.receive().is_none());
+        assert_eq!(phone.counters().oversized, 1);
+    }
+}

@@ -1,0 +1,142 @@
+//! One UDP socket: bind, receive, send, count; nothing else.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::UdpSocket;
+
+use crate::phone::types::MAX_DATAGRAM;
+
+/// A bound socket and the buffer that it receives into.
+#[derive(Debug)]
+pub struct Udp {
+    socket: UdpSocket,
+    /// IPv4 peers have to be written as mapped IPv6 addresses.
+    mapped: bool,
+    buffer: Box<[u8; MAX_DATAGRAM + 1]>,
+    counters: Counters,
+}
+
+/// What went wrong at this end, in datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Dropped because the socket's buffer was full.
+    pub full: u64,
+    /// Refused by the system: no route, too large, forbidden.
+    pub unsent: u64,
+    /// Arrived, but larger than anything a phone sends.
+    pub oversized: u64,
+    /// Errors while receiving, such as late ICMP answers.
+    pub receive_errors: u64,
+}
+
+impl Udp {
+    /// Binds `listen`; an unspecified address means both families, if the system has both.
+    pub(super) fn bind(listen: SocketAddr) -> io::Result<Udp> {
+        if !listen.ip().is_unspecified() {
+            return Udp::with(listen, false);
+        }
+        let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, listen.port()));
+        match Udp::with(both, true) {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => Udp::with(listen, false),
+            bound => bound,
+        }
+    }
+
+    fn with(listen: SocketAddr, mapped: bool) -> io::Result<Udp> {
+        let socket = Socket::new(
+            Domain::for_address(listen),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
+        socket.set_nonblocking(true)?;
+        if listen.is_ipv6() {
+            socket.set_only_v6(!mapped)?;
+        }
+        socket.bind(&listen.into())?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        tune(&SockRef::from(&socket), listen.is_ipv6(), mapped);
+        Ok(Udp {
+            socket,
+            mapped,
+            buffer: Box::new([0; MAX_DATAGRAM + 1]),
+            counters: Counters::default(),
+        })
+    }
+
+    pub(super) fn port(&self) -> io::Result<u16> {
+        self.socket.local_addr().map(|addr| addr.port())
+    }
+
+    pub(super) async fn readable(&self) {
+        // An error here would come again from the read, where it is counted.
+        let _ = self.socket.readable().await;
+    }
+
+    /// The next datagram; `None` when there is none for now.
+    pub(super) fn receive(&mut self) -> Option<(SocketAddr, &[u8])> {
+        for _ in 0..RECEIVE_TRIES {
+            match self.socket.try_recv_from(&mut self.buffer[..]) {
+                Ok((len, _)) if len > MAX_DATAGRAM => self.counters.oversized += 1,
+                Ok((len, from)) => return Some((plain(from), &self.buffer[..len])),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(_) => self.counters.receive_errors += 1,
+            }
+        }
+        None
+    }
+
+    pub(super) fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let to = if self.mapped { mapped(to) } else { to };
+        // Not by way of tokio: nobody waits for the socket, so nobody needs to know its readiness.
+        match SockRef::from(&self.socket).send_to(bytes, &to.into()) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.counters.full += 1,
+            Err(_) => self.counters.unsent += 1,
+        }
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
+    }
+}
+
+/// Datagrams that are skipped before the caller gets its turn back.
+const RECEIVE_TRIES: usize = 16;
+
+/// Two seconds of a call with room for the system's own bookkeeping, in bytes.
+const SOCKET_BUFFER: usize = 256 * 1024;
+
+/// DSCP "expedited forwarding" (RFC 3246) in the upper six bits of the traffic class.
+const EXPEDITED: u32 = 46 << 2;
+
+/// None of this is needed for a call, so what a system does not know is left as it is.
+fn tune(socket: &SockRef<'_>, v6: bool, mapped: bool) {
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    if v6 {
+        let _ = socket.set_tclass_v6(EXPEDITED);
+    }
+    if !v6 || mapped {
+        let _ = socket.set_tos_v4(EXPEDITED);
+    }
+}
+
+/// One spelling for each address, so that the phone can compare them.
+fn plain(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::new(IpAddr::V4(v4), v6.port()),
+            None => SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id())),
+        },
+        v4 @ SocketAddr::V4(_) => v4,
+    }
+}
+
+fn mapped(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V4(v4) => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())),
+        v6 @ SocketAddr::V6(_) => v6,
+    }
+}
