@@ -1,0 +1,190 @@
+//! The arguments of single commands.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::{Span, SpanRelativeTo, Unit};
+
+/// How the engine runs. Also in the configuration file, under the same names.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Engine options")]
+pub struct EngineArgs {
+    /// UDP address to listen on; port 0 picks one
+    #[arg(long, value_name = "IP:PORT", env = "TWOCAN_LISTEN")]
+    pub listen: Option<String>,
+    /// Network to find people in: public, private or none
+    #[arg(long, value_name = "public|private|none", env = "TWOCAN_NETWORK")]
+    pub network: Option<String>,
+    /// A node through which the network is entered; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    pub bootstrap: Vec<String>,
+    /// Sound: the devices, none, or files
+    #[arg(long, value_name = "cpal|null|wav:IN,OUT", env = "TWOCAN_AUDIO")]
+    pub audio: Option<String>,
+    /// Whether a person answers, or the phone does by itself
+    #[arg(long, value_name = "auto|manual", env = "TWOCAN_ANSWER")]
+    pub answer: Option<String>,
+}
+
+/// `twocan call`.
+#[derive(Clone, Debug, Args)]
+pub struct CallArgs {
+    /// A contact's name or whole ID
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Hang up this long after the call was answered, such as 10s or 5m
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub limit: Option<Duration>,
+    /// Call with the microphone muted
+    #[arg(long)]
+    pub muted: bool,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// `twocan invite`.
+#[derive(Clone, Debug, Args)]
+pub struct InviteArgs {
+    /// How long the invite is good, such as 12h or 7d
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_duration)]
+    pub expires: Duration,
+    /// How many people may use it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub uses: u32,
+    /// Also draw it as a QR code, on standard error
+    #[arg(long)]
+    pub qr: bool,
+}
+
+/// `twocan id ...`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum IdCommand {
+    /// Make the identity of this phone
+    New {
+        /// Name that contacts are told
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Print the 24 words that restore this identity: keep them secret
+    Words,
+    /// Make the identity again from its 24 words, read from standard input
+    Restore {
+        /// Name that contacts are told
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+}
+
+/// `twocan contact ...`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ContactCommand {
+    /// Add whoever made an invite
+    Add {
+        /// The invite line; - reads it from standard input
+        #[arg(value_name = "LINE")]
+        line: String,
+        /// Name to keep the contact under
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// List all contacts
+    List,
+    /// Show one contact
+    Show {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Give a contact another name
+    Rename {
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
+    /// Forget a contact: neither side can ring the other any more
+    Remove {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Note that the words of a call were the same at both ends
+    Verify {
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// They differ: ends the call and takes the mark away
+        #[arg(long)]
+        differ: bool,
+    },
+    /// Let a contact ring no more
+    Block {
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Let the contact ring again
+        #[arg(long)]
+        off: bool,
+    },
+}
+
+/// `twocan config ...`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print where the file belongs
+    Path,
+    /// Print the settings that hold
+    Show,
+    /// Say whether the file is right
+    Check,
+    /// Print the file with every option at its default
+    Template,
+}
+
+/// On, off, or the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+    Toggle,
+}
+
+/// Reads `10s`, `5m`, `12h`, `7d` and the like; a day has 24 hours.
+///
+/// # Errors
+/// Says how a time is written.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse::<Span>()
+        .and_then(|span| span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())));
+    match seconds {
+        Ok(seconds) if seconds > 0.0 => {
+            Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+        }
+        _ => Err("write a time like 10s, 5m, 12h or 7d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let good = [
+            ("10s", 10),
+            ("90s", 90),
+            ("5m", 300),
+            ("1h30m", 5400),
+            ("7d", 604_800),
+            ("2w", 1_209_600),
+        ];
+        for (text, seconds) in good {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_secs(seconds)),
+                "{text}"
+            );
+        }
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        for text in ["", "10", "s", "-5s", "0s", "1 year and a bit"] {
+            assert!(parse_duration(text).is_err(), "{text:?} was taken");
+        }
+    }
+}

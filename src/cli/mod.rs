@@ -1,0 +1,219 @@
+//! The command line: what can be typed, and what the program's exit codes mean.
+//!
+//! Only the table is here; nothing is carried out. The manual and the completions are made from it.
+
+mod args;
+mod exit;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+pub use args::{
+    CallArgs, ConfigCommand, ContactCommand, EngineArgs, IdCommand, InviteArgs, Switch,
+    parse_duration,
+};
+pub use exit::Exit;
+
+/// The whole command line.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "twocan",
+    version,
+    about = "A telephone that lives in a terminal and belongs to nobody",
+    long_about = "A telephone that lives in a terminal and belongs to nobody.\n\n\
+                  Without a command it shows the screen; the first time it asks for a name.",
+    after_help = Exit::help(),
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options that every command understands.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Keep everything (config, keys, contacts, log, socket) in this directory
+    #[arg(long, global = true, value_name = "DIR", env = "TWOCAN_HOME")]
+    pub home: Option<PathBuf>,
+    /// Read this configuration file instead of the usual one
+    #[arg(long, global = true, value_name = "FILE", env = "TWOCAN_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Print data as JSON: one object, or one a line where it goes on
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Never ask anything: what is missing is an error
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Lines of text instead of a screen
+    #[arg(long, global = true, env = "TWOCAN_PLAIN", value_parser = clap::builder::FalseyValueParser::new())]
+    pub plain: bool,
+    /// Write the log to this file; - means standard error
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Log more: debug, and with -vv everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Colours: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    pub color: Color,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    Always,
+    Never,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Show, make or restore the identity of this phone
+    Id {
+        #[command(subcommand)]
+        command: Option<IdCommand>,
+    },
+    /// Print one line that adds whoever opens it as a contact
+    Invite(InviteArgs),
+    /// The people this phone knows
+    Contact {
+        #[command(subcommand)]
+        command: ContactCommand,
+    },
+    /// Run the phone without a screen, until SIGTERM or Ctrl-C
+    Daemon(EngineArgs),
+    /// Print what happens on the running phone
+    Watch {
+        /// Also the sound levels, ten a second while a call is up
+        #[arg(long)]
+        levels: bool,
+    },
+    /// Call somebody; ends when the call ends
+    Call(CallArgs),
+    /// End the call on the running phone
+    Hangup,
+    /// Answer the ringing call on the running phone
+    Answer {
+        /// Leave the microphone muted
+        #[arg(long)]
+        muted: bool,
+    },
+    /// Decline the ringing call on the running phone
+    Decline,
+    /// Mute the running phone's microphone
+    Mute {
+        #[arg(value_name = "on|off|toggle")]
+        to: Switch,
+    },
+    /// Put the running phone's call on hold, or take it up again
+    Hold {
+        #[arg(
+            value_name = "on|off|toggle",
+            default_value = "toggle",
+            hide_default_value = true
+        )]
+        to: Switch,
+    },
+    /// Send one line of text to a contact
+    Text {
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[arg(value_name = "LINE")]
+        line: String,
+    },
+    /// What the running phone is doing
+    Status,
+    /// List microphones and loudspeakers
+    Devices,
+    /// The configuration file
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("twocan").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_table_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        for line in ["--home /h --json status", "status --json --home /h"] {
+            let cli = parse(line).expect(line);
+            assert_eq!(cli.global.home, Some(PathBuf::from("/h")));
+            assert!(cli.global.json);
+        }
+    }
+
+    #[test]
+    fn engine_options_stand_on_the_screen_daemon_and_call() {
+        for line in [
+            "--audio null",
+            "daemon --audio null",
+            "call anna --audio null --for 10s",
+        ] {
+            let cli = parse(line).expect(line);
+            let args = match cli.command {
+                None => cli.engine,
+                Some(Command::Daemon(engine)) => engine,
+                Some(Command::Call(call)) => call.engine,
+                Some(other) => panic!("{other:?}"),
+            };
+            assert_eq!(args.audio.as_deref(), Some("null"));
+        }
+        assert!(parse("status --audio null").is_err());
+    }
+
+    #[test]
+    fn what_does_not_exist_is_refused() {
+        for line in [
+            "dance",
+            "mute perhaps",
+            "call",
+            "call anna --for soon",
+            "contact",
+            "text anna",
+        ] {
+            assert!(parse(line).is_err(), "{line} was taken");
+        }
+    }
+}
