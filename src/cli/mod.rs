@@ -5,9 +5,12 @@
 mod args;
 mod exit;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use args::{
     CallArgs, ConfigCommand, ContactCommand, EngineArgs, IdCommand, InviteArgs, Switch,
@@ -33,6 +36,37 @@ pub struct Cli {
     pub engine: EngineArgs,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads the words of a command line, the program's name first.
+    ///
+    /// # Errors
+    /// What clap says about it; asking for help or the version is such an error too.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let matches = Cli::command().try_get_matches_from(words)?;
+        let cli = Cli::from_arg_matches(&matches)?;
+        match cli.command {
+            None => Ok(cli),
+            Some(_) => refuse_engine_options(&matches).map(|()| cli),
+        }
+    }
+}
+
+/// The engine options of the screen would be lost before a command.
+fn refuse_engine_options(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let typed = ["listen", "network", "bootstrap", "audio", "answer"]
+        .into_iter()
+        .find(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
+    match typed {
+        None => Ok(()),
+        Some(id) => Err(Cli::command().error(
+            ErrorKind::ArgumentConflict,
+            format!(
+                "--{id} does nothing here: write it after `daemon` or `call`, or without a command"
+            ),
+        )),
+    }
 }
 
 /// Options that every command understands.
@@ -162,12 +196,14 @@ pub enum Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(std::iter::once("twocan").chain(line.split_whitespace()))
+        Cli::read(
+            std::iter::once("twocan")
+                .chain(line.split_whitespace())
+                .map(OsString::from),
+        )
     }
 
     #[test]
@@ -201,6 +237,8 @@ mod tests {
             assert_eq!(args.audio.as_deref(), Some("null"));
         }
         assert!(parse("status --audio null").is_err());
+        assert!(parse("--audio null status").is_err());
+        assert!(parse("--audio null daemon").is_err());
     }
 
     #[test]
