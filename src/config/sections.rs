@@ -19,8 +19,6 @@ pub struct Identity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sound {
-    /// A PulseAudio server in the form of `PULSE_SERVER`; empty: look for one.
-    pub server: String,
     /// Name of the microphone; empty: the system's choice.
     pub microphone: String,
     /// Name of the loudspeaker; empty: the system's choice.
