@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::api::CallId;
 use crate::audio::codec::{CodecError, Decoder, Encoder, SAMPLES};
 use crate::audio::rings::{CHUNK, VoiceSide};
 use crate::audio::{AudioStats, Controls, Settings};
-use crate::phone::types::{FRAME, Frame, MAX_OPUS, OpenMic};
+use crate::phone::types::{CallId, FRAME, Frame, MAX_OPUS, OpenMic};
 use crate::voice::{Jitter, Pull};
 
 /// Codec, jitter buffer and meters of one call. Lives as long as the microphone may be open.

@@ -25,8 +25,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::api::CallId;
-use crate::phone::types::{Frame, OpenMic};
+use crate::phone::types::{CallId, Frame, OpenMic};
 
 pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
 pub use device::DeviceError;

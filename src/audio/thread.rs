@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::api::CallId;
 use crate::audio::clocked::Ends;
 use crate::audio::line::Line;
 use crate::audio::sound::{News, Sound};
 use crate::audio::{AudioEvent, Backend, Controls, Received, Settings, Wanted};
-use crate::phone::types::{Frame, OpenMic};
+use crate::phone::types::{CallId, Frame, OpenMic};
 
 /// The thread's ends of everything that leads to the handle and the engine. `clock` tells the time
 /// since the start of the sound side.

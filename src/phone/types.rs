@@ -6,7 +6,8 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 pub use super::consent::OpenMic;
-use crate::api::{CallId, Command, Done, Event, Refusal, RequestId};
+pub use crate::api::CallId;
+use crate::api::{Command, Done, Event, Refusal, RequestId};
 use crate::peer::{Contact, Invite, PeerId};
 
 /// The moment at which something happens. The phone never reads a clock: it is told.
