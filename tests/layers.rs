@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tui", &["api", "peer", "config"]),
     ("control", &["api", "peer"]),
-    ("engine", &["phone", "net", "audio", "disk", "api", "peer", "config"]),
+    (
+        "engine",
+        &["phone", "net", "audio", "disk", "api", "peer", "config"],
+    ),
     ("net", &["phone::types", "peer", "config"]),
     ("audio", &["phone::types", "voice", "config"]),
     ("phone", &["api", "peer"]),
@@ -44,7 +47,11 @@ fn modules_import_only_what_the_graph_allows() {
             }
         }
     }
-    assert!(wrong.is_empty(), "arrows that the graph does not have:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "arrows that the graph does not have:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -55,7 +62,11 @@ fn the_graph_has_no_circle() {
         let ready: Vec<&str> = left
             .iter()
             .copied()
-            .filter(|module| allowed[module].iter().all(|target| !left.contains(top(target))))
+            .filter(|module| {
+                allowed[module]
+                    .iter()
+                    .all(|target| !left.contains(top(target)))
+            })
             .collect();
         assert!(!ready.is_empty(), "these import each other: {left:?}");
         for module in ready {
@@ -82,7 +93,11 @@ fn no_file_is_too_long() {
         .filter(|(_, lines)| *lines > LONGEST)
         .map(|(path, lines)| format!("{}: {lines}", path.display()))
         .collect();
-    assert!(long.is_empty(), "over {LONGEST} lines:\n{}", long.join("\n"));
+    assert!(
+        long.is_empty(),
+        "over {LONGEST} lines:\n{}",
+        long.join("\n")
+    );
 }
 
 #[test]
@@ -116,7 +131,12 @@ fn sources() -> Vec<(PathBuf, String)> {
                 open.push(path);
             } else if path.extension().is_some_and(|ext| ext == "rs") {
                 let text = fs::read_to_string(&path).expect("a source file");
-                found.push((path.strip_prefix(root()).expect("below the root").to_owned(), text));
+                found.push((
+                    path.strip_prefix(root())
+                        .expect("below the root")
+                        .to_owned(),
+                    text,
+                ));
             }
         }
     }
@@ -160,13 +180,23 @@ fn members(group: &str) -> Vec<String> {
             _ => {}
         }
     }
-    found.iter().map(|member| segments(member.trim())).filter(|member| !member.is_empty()).collect()
+    found
+        .iter()
+        .map(|member| segments(member.trim()))
+        .filter(|member| !member.is_empty())
+        .collect()
 }
 
 fn segments(path: &str) -> String {
-    let path: String =
-        path.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
-    path.split("::").filter(|part| !part.is_empty()).take(2).collect::<Vec<_>>().join("::")
+    let path: String = path
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':')
+        .collect();
+    path.split("::")
+        .filter(|part| !part.is_empty())
+        .take(2)
+        .collect::<Vec<_>>()
+        .join("::")
 }
 
 /// Whether `import` lies in what `target` allows. A bare `phone` is more than `phone::types`.
