@@ -192,8 +192,8 @@ fn gain(model: &mut Model, effects: &mut Vec<Effect>, by: f32) {
 }
 
 fn stepped(now: Option<f32>, by: f32) -> f32 {
-    let steps = ((now.unwrap_or(1.0) + by) / STEP).round();
-    (steps * STEP).clamp(0.0, 4.0)
+    let steps = ((now.unwrap_or(1.0) + by) * STEPS_OF_ONE).round();
+    (steps / STEPS_OF_ONE).clamp(0.0, 4.0)
 }
 
 fn dial_selected(model: &mut Model, effects: &mut Vec<Effect>, muted: bool) {
@@ -422,8 +422,9 @@ fn suspend(model: &mut Model, effects: &mut Vec<Effect>) {
     }
 }
 
-/// One step of a gain: 10 percent.
-const STEP: f32 = 0.1;
+/// A gain is changed in steps of 10 percent.
+const STEPS_OF_ONE: f32 = 10.0;
+const STEP: f32 = 1.0 / STEPS_OF_ONE;
 
 /// An invite from the screen is good for a week and for one person.
 const INVITE_SECONDS: u64 = 7 * 24 * 3600;

@@ -224,8 +224,7 @@ fn sparks(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {
     ]
 }
 
-/// The last minute as a row of bars, newest at the right. The newest stands in a fixed column of its
-/// ring, so that one second changes two cells and not the whole row.
+/// The last minute as a row of bars, newest at the right.
 fn spark(
     model: &Model,
     call: &Call,
@@ -324,7 +323,7 @@ fn words(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {
         key(Action::WordsMatch),
         key(Action::WordsDiffer)
     );
-    let label = "not verified yet. Read to each other:  ";
+    let label = "not verified. Read to each other:  ";
     let mut lines = vec![Line::default()];
     if label.len() + joined.len() <= width {
         lines.push(Line::from(vec![

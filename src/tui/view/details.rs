@@ -21,7 +21,7 @@ pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
         return welcome(model, frame, inner);
     };
     let width = usize::from(inner.width).saturating_sub(2);
-    let mut lines = facts(model, contact, width);
+    let mut lines = facts(model, contact, width, inner != area);
     let keys = hints(model, &KEYS, width);
     let room = usize::from(inner.height).saturating_sub(lines.len() + 2);
     lines.extend(texts(model, contact, width, room));
@@ -61,11 +61,11 @@ fn welcome(model: &Model, frame: &mut Frame, area: Rect) {
     frame.render_widget(Paragraph::new(lines), indent(area));
 }
 
-fn facts(model: &Model, contact: &ContactView, width: usize) -> Vec<Line<'static>> {
+fn facts(model: &Model, contact: &ContactView, width: usize, bordered: bool) -> Vec<Line<'static>> {
     let more = model.look.glyphs.more;
     let mut lines = Vec::new();
     // Without a border there is no title with the name.
-    if width < 48 {
+    if !bordered {
         lines.push(line(model, fit(&contact.name, width, more), Role::Strong));
     }
     let verified = match (contact.verified, contact.verified_at) {

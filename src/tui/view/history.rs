@@ -4,13 +4,14 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr;
 
 use crate::api::{Direction, HistoryView};
 use crate::tui::call::path_word;
 use crate::tui::model::{Model, Pane};
 use crate::tui::theme::Role;
 use crate::tui::times;
-use crate::tui::view::words::{fit, line, pad};
+use crate::tui::view::words::{line, pad};
 
 pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     let focus = model.pane == Pane::History;
@@ -25,18 +26,29 @@ pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
         rows,
         model.history.len(),
     );
-    let visible = model.history.iter().enumerate().skip(skip).take(rows);
+    let visible: Vec<&HistoryView> = model.history.iter().skip(skip).take(rows).collect();
+    let columns = columns(model, &visible, usize::from(inner.width));
     let lines: Vec<Line> = visible
-        .map(|(at, row)| {
-            one(
-                model,
-                row,
-                focus && at == model.history_row,
-                usize::from(inner.width),
-            )
-        })
+        .iter()
+        .enumerate()
+        .map(|(at, row)| one(model, row, focus && at + skip == model.history_row, columns))
         .collect();
     frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// Widths of the names, the times and the whole row: no wider than what is shown needs.
+type Columns = (usize, usize, usize);
+
+fn columns(model: &Model, rows: &[&HistoryView], width: usize) -> Columns {
+    let widest =
+        |text: &dyn Fn(&HistoryView) -> usize| rows.iter().map(|row| text(row)).max().unwrap_or(0);
+    let names = widest(&|row| row.name.width()).min((width / 4).max(6));
+    let times = widest(&|row| moment(model, row).width());
+    (names, times, width)
+}
+
+fn moment(model: &Model, row: &HistoryView) -> String {
+    times::moment(row.at, model.now, &model.look.zone)
 }
 
 /// The first row to show so that row `at` of `len` can be seen in `rows`.
@@ -44,27 +56,28 @@ pub fn first_row(at: usize, rows: usize, len: usize) -> usize {
     (at + 1).saturating_sub(rows).min(len.saturating_sub(rows))
 }
 
-fn one(model: &Model, row: &HistoryView, here: bool, width: usize) -> Line<'static> {
+fn one(
+    model: &Model,
+    row: &HistoryView,
+    here: bool,
+    (names, times, width): Columns,
+) -> Line<'static> {
     let more = model.look.glyphs.more;
+    let cursor = if here { ">" } else { " " };
     let arrow = if row.direction == Direction::Out {
         "->"
     } else {
         "<-"
     };
-    let at = times::moment(row.at, model.now, &model.look.zone);
-    let name_room = (width / 4).clamp(6, 20);
-    let text = format!(
-        " {arrow} {} {} {}",
-        pad(&row.name, name_room, more),
-        pad(&at, 15, more),
-        outcome(row)
-    );
+    let name = pad(&row.name, names, more);
+    let at = pad(&moment(model, row), times, more);
+    let text = format!("{cursor}{arrow} {name}  {at}  {}", outcome(row));
     let role = match row.why.is_missed() {
         _ if here => Role::Selected,
         true => Role::Strong,
         false => Role::Plain,
     };
-    line(model, pad(&fit(&text, width, more), width, more), role)
+    line(model, pad(&text, width, more), role)
 }
 
 /// How a call went: its length and way, or why there was none.

@@ -9,7 +9,7 @@ use crate::tui::call::{Call, path_word};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
 use crate::tui::times::short;
-use crate::tui::view::words::{fit, hints, line, pad};
+use crate::tui::view::words::{fit, hint_rows, line, pad};
 
 pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     if let Some(call) = model.answerable() {
@@ -20,56 +20,56 @@ pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
 }
 
 fn window(model: &Model, call: &Call, frame: &mut Frame, area: Rect) {
-    let place = super::window(model, frame, area, "Incoming call", 62, 4);
-    let width = usize::from(place.width);
     let more = model.look.glyphs.more;
-    let facts = [
-        Some(
-            if call.verified {
-                "verified"
-            } else {
-                "NOT verified"
-            }
-            .to_owned(),
-        ),
-        call.path.map(|path| path_word(path).to_owned()),
-        Some(format!("ringing {}", short(call.seconds(model.now)))),
-    ];
-    let facts: Vec<String> = facts.into_iter().flatten().collect();
-    let mut lines = vec![
-        line(
+    let inside = usize::from(area.width.saturating_sub(4)).clamp(1, 62);
+    let keys = hint_rows(model, &KEYS, inside).len() as u16;
+    let second = model.current().is_some();
+    let place = super::window(
+        model,
+        frame,
+        area,
+        "Incoming call",
+        62,
+        2 + keys + u16::from(second),
+    );
+    let width = usize::from(place.width);
+    let mut lines = vec![line(
+        model,
+        pad(&format!("{} calls you", call.peer), width, more),
+        Role::Alarm,
+    )];
+    // The keys matter more than the facts.
+    if place.height > 3 {
+        lines.push(line(
             model,
-            pad(&format!("{} calls you", call.peer), width, more),
-            Role::Alarm,
-        ),
-        line(
-            model,
-            fit(&facts.join(model.look.glyphs.dot), width, more),
+            fit(&facts(model, call), width, more),
             Role::Plain,
-        ),
-        hints(model, &KEYS, width),
-    ];
-    if model.current().is_some() {
-        lines.insert(
-            2,
-            line(
-                model,
-                fit("answering puts the other call on hold", width, more),
-                Role::Plain,
-            ),
-        );
+        ));
     }
-    if place.height < 3 {
-        lines.remove(1);
-    }
-    if place.height == 1 {
-        lines = vec![line(
+    if second && place.height > 4 {
+        lines.push(line(
             model,
-            fit(&format!("{} calls", call.peer), width, more),
-            Role::Alarm,
-        )];
+            fit("answering puts the other call on hold", width, more),
+            Role::Plain,
+        ));
     }
+    lines.extend(hint_rows(model, &KEYS, width));
     frame.render_widget(Paragraph::new(lines), place);
+}
+
+fn facts(model: &Model, call: &Call) -> String {
+    let verified = if call.verified {
+        "verified"
+    } else {
+        "NOT verified"
+    };
+    let path = call.path.map(path_word);
+    let time = format!("ringing {}", short(call.seconds(model.now)));
+    let facts: Vec<&str> = [Some(verified), path, Some(&time)]
+        .into_iter()
+        .flatten()
+        .collect();
+    facts.join(model.look.glyphs.dot)
 }
 
 fn banner(model: &Model, call: &Call, frame: &mut Frame, area: Rect) {

@@ -12,7 +12,7 @@ use crate::tui::model::Model;
 use crate::tui::popup::InviteView;
 use crate::tui::theme::Role;
 use crate::tui::times;
-use crate::tui::view::words::{hints, line, wrap};
+use crate::tui::view::words::{hint_rows, line, wrap};
 
 pub fn draw(model: &Model, invite: &InviteView, frame: &mut Frame, area: Rect) {
     super::blank(model, frame, area);
@@ -32,7 +32,7 @@ pub fn draw(model: &Model, invite: &InviteView, frame: &mut Frame, area: Rect) {
          Send it by mail or chat: whoever opens it is added on both sides."
     );
     lines.extend(wrap(&advice, width).into_iter().map(Line::raw));
-    lines.push(hints(model, &KEYS, width));
+    lines.extend(hint_rows(model, &KEYS, width));
     let used = lines.len() as u16;
     if area.height < 8 {
         lines.drain(..2);
@@ -88,7 +88,8 @@ fn code(model: &Model, invite: &InviteView, frame: &mut Frame, room: Rect) {
 /// The code with its quiet zone, always black on white: a code in the theme's colours would not
 /// scan. In half blocks two modules share a cell; else one module is two cells wide.
 pub fn rows(text: &str, half: bool) -> Option<Vec<Line<'static>>> {
-    let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
+    // In capitals it is the same invite, and the code has room for two letters where it had one.
+    let code = QrCode::with_error_correction_level(text.to_ascii_uppercase(), EcLevel::L).ok()?;
     let size = code.width();
     let side = size + 2 * QUIET;
     let dark = |x: usize, y: usize| {

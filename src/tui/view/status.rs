@@ -17,21 +17,30 @@ pub fn header(model: &Model, frame: &mut Frame, area: Rect) {
     let more = model.look.glyphs.more;
     let (left, role) = topic(model);
     let mut spans = vec![Span::raw(" "), span(model, left, role)];
+    let mut facts = Vec::new();
     if let Some(call) = model.current().filter(|call| call.is_answered()) {
         let verified = if call.verified {
             "encrypted, verified"
         } else {
             "encrypted, not verified"
         };
-        spans.push(Span::raw(format!("  {verified}")));
+        facts.push(Span::raw(format!("  {verified}")));
     }
     if model.muted && model.current().is_some() {
-        spans.push(Span::raw("  "));
-        spans.push(span(model, " MUTED ", Role::Alarm));
+        facts.insert(0, span(model, " MUTED ", Role::Alarm));
+        facts.insert(0, Span::raw("  "));
     }
     let ignored = model.incoming().filter(|call| call.ignored);
     if let Some(call) = ignored {
-        spans.push(Span::raw(format!("  {} still rings (ignored)", call.peer)));
+        facts.push(Span::raw(format!("  {} still rings (ignored)", call.peer)));
+    }
+    // A fact that has no room is left out whole, and all that come after it.
+    for fact in facts {
+        let used: usize = spans.iter().map(Span::width).sum();
+        if used + fact.width() > width {
+            break;
+        }
+        spans.push(fact);
     }
     let used: usize = spans.iter().map(Span::width).sum();
     let (sound, role) = sound(model);
@@ -138,6 +147,14 @@ fn keys(model: &Model, width: usize) -> Line<'static> {
         .filter(|entry| !entry.brief.is_empty() && !last.contains(&entry.action))
         .map(|entry| entry.action)
         .collect();
+    if width < COLUMNS_FOR_WORDS {
+        let keys = first
+            .iter()
+            .chain(&last)
+            .filter_map(|action| model.look.keymap.first(*action));
+        let keys: Vec<String> = keys.collect();
+        return words::line(model, keys.join(" "), Role::Strong);
+    }
     let tail = hints(model, &last, width.saturating_sub(1));
     let room = width.saturating_sub(tail.width() + 3);
     let mut line = hints(model, &first, room);
@@ -148,3 +165,6 @@ fn keys(model: &Model, width: usize) -> Line<'static> {
     }
     line
 }
+
+/// Below this there are only the keys, without their words.
+const COLUMNS_FOR_WORDS: usize = 30;

@@ -16,7 +16,7 @@ use crate::tui::view::words::{ends, fit, line};
 pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     let width = usize::from(area.width);
     let mut lines = match model.current() {
-        Some(call) => in_call(model, call, width),
+        Some(call) => in_call(model, call, width, area.height > 3),
         None => idle(model, width, usize::from(area.height)),
     };
     if model.notice.is_some() || model.armed.is_some() {
@@ -29,7 +29,7 @@ pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn in_call(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {
+fn in_call(model: &Model, call: &Call, width: usize, roomy: bool) -> Vec<Line<'static>> {
     let more = model.look.glyphs.more;
     let muted = if model.muted { " MUTED" } else { "" };
     let time = short(call.seconds(model.now));
@@ -57,7 +57,7 @@ fn in_call(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {
             super::call::quality_role(quality),
         ));
     }
-    if let Some(words) = call.words.as_ref().filter(|_| !call.verified) {
+    if let Some(words) = call.words.as_ref().filter(|_| roomy && !call.verified) {
         lines.push(line(
             model,
             fit(&words.join("-"), width, more),

@@ -49,19 +49,19 @@ pub fn ends(left: &str, right: &str, width: usize, more: &str) -> String {
 /// `text` broken into lines of `width` cells at spaces where there are any.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_word_bounds() {
+    for word in text.split_whitespace() {
         let used = lines.last().map_or(0, |line| line.width());
-        if used > 0 && used + word.width() > width {
+        if used > 0 && used + 1 + word.width() > width {
             lines.push(String::new());
+        } else if used > 0 {
+            lines
+                .iter_mut()
+                .last()
+                .into_iter()
+                .for_each(|line| line.push(' '));
         }
-        let fresh = lines.last().is_some_and(String::is_empty) && lines.len() > 1;
-        if !(fresh && word.trim().is_empty()) {
-            push_hard(&mut lines, word, width);
-        }
+        push_hard(&mut lines, word, width);
     }
-    lines
-        .iter_mut()
-        .for_each(|line| line.truncate(line.trim_end().len()));
     lines
 }
 
@@ -78,27 +78,46 @@ fn push_hard(lines: &mut Vec<String>, word: &str, width: usize) {
     }
 }
 
-/// `a answer  d decline`: keys and words of actions, as many as fit.
+/// `a answer  d decline`: keys and words of actions, as many as fit one row.
 pub fn hints(model: &Model, actions: &[Action], width: usize) -> Line<'static> {
-    let look = &model.look;
-    let mut spans: Vec<Span> = Vec::new();
-    let mut used = 0;
+    let mut line = Line::default();
     for action in actions {
-        let Some(key) = look.keymap.first(*action) else {
-            continue;
-        };
-        let gap = if spans.is_empty() { 0 } else { 2 };
-        let brief = entry(*action).brief;
-        let wide = gap + key.width() + 1 + brief.width();
-        if used + wide > width {
-            continue;
+        let hint = hint(model, *action, line.spans.is_empty());
+        if line.width() + hint.width() <= width {
+            line.spans.extend(hint.spans);
         }
-        used += wide;
-        spans.push(Span::raw(" ".repeat(gap)));
-        spans.push(Span::styled(key, look.theme.style(Role::Strong)));
-        spans.push(Span::raw(format!(" {brief}")));
     }
-    Line::from(spans)
+    line
+}
+
+/// The same with all of them, in as many rows as that takes.
+pub fn hint_rows(model: &Model, actions: &[Action], width: usize) -> Vec<Line<'static>> {
+    let mut rows = vec![Line::default()];
+    for action in actions {
+        let used = rows.last().map_or(0, Line::width);
+        let full = used > 0 && used + hint(model, *action, false).width() > width;
+        if full {
+            rows.push(Line::default());
+        }
+        let hint = hint(model, *action, full || used == 0);
+        rows.iter_mut()
+            .last()
+            .into_iter()
+            .for_each(|row| row.spans.extend(hint.spans.clone()));
+    }
+    rows
+}
+
+/// One key and its word; nothing for an action without a key.
+fn hint(model: &Model, action: Action, first: bool) -> Line<'static> {
+    let Some(key) = model.look.keymap.first(action) else {
+        return Line::default();
+    };
+    Line::from(vec![
+        Span::raw(if first { "" } else { "  " }),
+        span(model, key, Role::Strong),
+        Span::raw(format!(" {}", entry(action).brief)),
+    ])
 }
 
 /// A line in one role.

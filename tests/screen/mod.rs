@@ -1,0 +1,236 @@
+//! A fixed model for tests of the screen: one clock, one zone, six contacts.
+
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
+use crossterm::event::KeyEvent;
+use jiff::{Timestamp, tz::TimeZone};
+use twocan::api::*;
+use twocan::peer::{Identity, PeerId, SafeText, Seed};
+use twocan::tui::glyphs::{ASCII, Glyphs, UNICODE};
+use twocan::tui::model::Model;
+use twocan::tui::update::{Effect, Msg, update};
+use twocan::tui::{Options, model};
+
+pub const SETS: [(&str, Glyphs); 2] = [("unicode", UNICODE), ("ascii", ASCII)];
+pub const SIZES: [(u16, u16); 5] = [(120, 40), (80, 24), (60, 16), (40, 12), (20, 3)];
+
+pub fn at(text: &str) -> Timestamp {
+    text.parse().expect("a timestamp")
+}
+
+/// Noon of 3 November 2026.
+pub fn noon() -> Timestamp {
+    at("2026-11-03T12:00:00Z")
+}
+
+pub fn peer(number: u8) -> PeerId {
+    Identity::from_seed(&Seed::from_bytes([number; 32])).id()
+}
+
+pub fn contact(number: u8, name: &str, presence: Presence) -> ContactView {
+    ContactView {
+        name: SafeText::name(name),
+        id: peer(number),
+        calls_itself: None,
+        verified: false,
+        verified_at: None,
+        presence,
+        last_seen: None,
+        blocked: false,
+        pending: false,
+    }
+}
+
+fn past(
+    number: u8,
+    name: &str,
+    when: &str,
+    direction: Direction,
+    why: Why,
+    seconds: u64,
+) -> HistoryView {
+    HistoryView {
+        at: at(when),
+        name: SafeText::name(name),
+        id: peer(number),
+        direction,
+        why,
+        seconds,
+        path: (seconds > 0).then_some(PathKind::Direct),
+        loss: if seconds > 0 { 0.002 } else { 0.0 },
+    }
+}
+
+pub fn status() -> Status {
+    let mut anna = contact(1, "anna", Presence::Connected);
+    anna.verified = true;
+    anna.verified_at = Some(at("2026-10-03T12:00:00Z"));
+    anna.calls_itself = Some(SafeText::name("Anna K."));
+    let mut dmitri = contact(4, "dmitri", Presence::Offline);
+    dmitri.last_seen = Some(at("2026-11-01T11:00:00Z"));
+    let mut finn = contact(6, "finn", Presence::Unknown);
+    finn.pending = true;
+    let mut gus = contact(7, "gus", Presence::Unknown);
+    gus.blocked = true;
+    Status {
+        name: SafeText::name("mika"),
+        id: peer(99),
+        version: "0.1.0".into(),
+        listen: vec!["192.0.2.1:7000".parse().expect("an address")],
+        muted: false,
+        audio: AudioView {
+            place: "PulseAudio at anna-laptop".into(),
+            trouble: None,
+        },
+        calls: Vec::new(),
+        contacts: vec![
+            contact(3, "chloé", Presence::Reachable),
+            dmitri,
+            anna,
+            gus,
+            contact(2, "bo", Presence::Reachable),
+            contact(5, "eve", Presence::Offline),
+            finn,
+        ],
+        history: vec![
+            past(
+                1,
+                "anna",
+                "2026-11-03T11:02:00Z",
+                Direction::Out,
+                Why::HungUp,
+                843,
+            ),
+            past(
+                2,
+                "bo",
+                "2026-11-03T09:40:00Z",
+                Direction::In,
+                Why::PeerCancelled,
+                0,
+            ),
+            past(
+                1,
+                "anna",
+                "2026-10-31T20:15:00Z",
+                Direction::In,
+                Why::PeerHungUp,
+                171,
+            ),
+            past(
+                5,
+                "eve",
+                "2026-10-01T08:00:00Z",
+                Direction::Out,
+                Why::Unreachable,
+                0,
+            ),
+        ],
+    }
+}
+
+/// A screen whose engine has told `status`.
+pub fn screen(glyphs: Glyphs, status: Status) -> Model {
+    let mut model = model(&Options::default()).expect("the default keys");
+    model.look.glyphs = glyphs;
+    model.look.zone = TimeZone::UTC;
+    update(&mut model, Msg::Tick(noon()));
+    update(&mut model, Msg::Start);
+    reply(&mut model, 1, Ok(Done::Status(Box::new(status))));
+    model
+}
+
+pub fn reply(model: &mut Model, reply: u64, result: Result<Done, Refusal>) -> Vec<Effect> {
+    update(model, Msg::Heard(Message::Reply(Reply { reply, result })))
+}
+
+pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
+    let at = model.now;
+    update(model, Msg::Heard(Message::Event(Stamped { event, at })))
+}
+
+/// A call event of the contact with this number.
+pub fn call_event(
+    call: u32,
+    number: u8,
+    name: &str,
+    direction: Direction,
+    state: CallState,
+) -> Event {
+    Event::Call {
+        call: CallId(call),
+        peer: SafeText::name(name),
+        id: peer(number),
+        direction,
+        state,
+        path: Some(PathKind::Direct),
+        why: None,
+        muted: false,
+        held_here: false,
+        held_there: false,
+    }
+}
+
+/// Talks with bo for 14:03 minutes, with words to compare and a minute of figures.
+pub fn talking(model: &mut Model) {
+    let begun = at("2026-11-03T11:45:57Z");
+    update(model, Msg::Tick(begun));
+    for state in [
+        CallState::LookingUp,
+        CallState::Connecting,
+        CallState::Ringing,
+        CallState::Active,
+    ] {
+        event(model, call_event(1, 2, "bo", Direction::Out, state));
+    }
+    update(model, Msg::Tick(noon()));
+    let words = ["uncle", "topmost", "village", "adroitness"].map(String::from);
+    event(
+        model,
+        Event::Sas {
+            call: CallId(1),
+            words,
+        },
+    );
+    for second in 0..60 {
+        event(model, stats(second));
+    }
+    event(
+        model,
+        Event::Levels {
+            call: CallId(1),
+            mic: 0.02,
+            speaker: 0.3,
+        },
+    );
+}
+
+pub fn stats(second: u64) -> Event {
+    Event::Stats {
+        call: CallId(1),
+        rtt_ms: 48.0,
+        jitter_ms: 6.0 + (second % 7) as f32 * 3.0,
+        loss: if second.is_multiple_of(11) { 0.02 } else { 0.0 },
+        buffer_ms: 30.0,
+        concealed: second / 11,
+        sent: second * 50,
+        received: second * 50 - second / 11,
+    }
+}
+
+/// Presses keys as crokey spells them, separated by spaces, 100 ms apart.
+pub fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for key in keys.split_whitespace() {
+        let later = model.now + jiff::SignedDuration::from_millis(100);
+        update(model, Msg::Tick(later));
+        let key: KeyEvent = crokey::parse(key).expect("a key").into();
+        effects.extend(update(model, Msg::Key(key)));
+    }
+    effects
+}
+
+pub fn wait(model: &mut Model, millis: i64) {
+    let later = model.now + jiff::SignedDuration::from_millis(millis);
+    update(model, Msg::Tick(later));
+}
