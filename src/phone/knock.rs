@@ -1,0 +1,265 @@
+//! Datagrams that come in, and the callee's side of the handshake.
+
+use std::time::Duration;
+
+use super::dial::Answered;
+use super::gate::{Caller, Verdict};
+use super::handshake::Handshake;
+use super::keys::Role;
+use super::session::{Beginning, Io, Session};
+use super::types::{Datagram, Now, Output, Path};
+use super::wire::{self, Cookie, Data, Finish, Hello, Packet, Reply};
+use super::{Phone, SessionId};
+use crate::peer::{DeviceCert, PeerId};
+
+/// A caller who was let in but has not yet said who he is.
+#[derive(Debug)]
+pub struct HalfOpen {
+    handshake: Handshake,
+    caller: Caller,
+    sidx: u32,
+    mac1: [u8; 16],
+    /// Repeated when the same HELLO comes again, perhaps by another of our addresses.
+    reply: Datagram,
+    pub until: Duration,
+}
+
+impl Phone {
+    /// Any datagram from anybody. Silence is the answer to all that is not ours.
+    pub(super) fn receive(&mut self, from: Path, bytes: &[u8], now: Now) {
+        match wire::parse(bytes) {
+            Some(Packet::Data(data)) => self.receive_data(from, &data, now),
+            Some(Packet::Hello(hello)) => self.receive_hello(from, &hello, now),
+            Some(Packet::Reply(reply)) => self.receive_reply(from, &reply, now),
+            Some(Packet::Finish(finish)) => self.receive_finish(from, &finish, now),
+            Some(Packet::Cookie(cookie)) => self.receive_cookie(from, &cookie),
+            None => {}
+        }
+    }
+
+    fn receive_data(&mut self, from: Path, data: &Data<'_>, now: Now) {
+        let Some(id) = self.by_index.get(&data.header.index) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let mut io = Io {
+            now: now.mono,
+            unix: now.unix,
+            rng: &mut self.rng,
+            out: &mut self.out,
+        };
+        session.receive(from, data, &mut io);
+    }
+
+    fn receive_hello(&mut self, from: Path, hello: &Hello<'_>, now: Now) {
+        let known = self
+            .half_open
+            .values()
+            .find(|half| half.sidx == hello.sidx && half.mac1 == hello.mac1);
+        if let Some(half) = known {
+            self.out
+                .push_back(Output::Transmit(from, half.reply.clone()));
+            return;
+        }
+        let half_open = self.half_open.len();
+        match self
+            .gate
+            .judge(hello, from, half_open, now, &mut self.rng)
+        {
+            Verdict::Admit(caller) => self.admit(from, hello, caller, now),
+            Verdict::Challenge(cookie) => self.out.push_back(Output::Transmit(from, cookie)),
+            Verdict::Drop => {}
+        }
+    }
+
+    fn admit(&mut self, from: Path, hello: &Hello<'_>, caller: Caller, now: Now) {
+        if self.half_open.len() >= MAX_HALF_OPEN || self.prefers_own_attempt(caller, now) {
+            return;
+        }
+        let Ok(mac1) = <[u8; 16]>::try_from(hello.mac1) else {
+            return;
+        };
+        let secret = *self.me.device.x_secret();
+        let handshake = Handshake::responder(&secret, &self.me.identity, &mut self.rng);
+        let Ok(mut handshake) = handshake else { return };
+        if handshake.read_hello(hello.noise).is_err() {
+            return;
+        }
+        let Ok(noise) = handshake.write_reply() else {
+            return;
+        };
+        let index = self.free_index();
+        let reply = wire::reply(index, hello.sidx, &noise);
+        self.out.push_back(Output::Transmit(from, reply.clone()));
+        self.half_open.insert(
+            index,
+            HalfOpen {
+                handshake,
+                caller,
+                sidx: hello.sidx,
+                mac1,
+                reply,
+                until: now.mono + HALF_OPEN_LIFE,
+            },
+        );
+    }
+
+    /// Both dial at once: the side with the lower identity stays the caller, at least while its own
+    /// HELLO may still be answered.
+    fn prefers_own_attempt(&self, caller: Caller, now: Now) -> bool {
+        let Caller::Contact(peer) = caller else {
+            return false;
+        };
+        self.attempts.get(&peer).is_some_and(|attempt| {
+            self.me.identity < peer && now.mono < attempt.began + GLARE
+        })
+    }
+
+    fn receive_finish(&mut self, from: Path, finish: &Finish<'_>, now: Now) {
+        let Some(half) = self.half_open.get_mut(&finish.sidx) else {
+            return;
+        };
+        let Ok((cert, device)) = half.handshake.read_finish(finish.noise) else {
+            return;
+        };
+        let Some(half) = self.half_open.remove(&finish.sidx) else {
+            return;
+        };
+        let Some(peer) = self.judge_caller(half.caller, &cert, &device, now) else {
+            return;
+        };
+        let Ok(finished) = half.handshake.split() else {
+            return;
+        };
+        if let Caller::Invite(token) = half.caller {
+            self.friends.came_by_invite(peer, token);
+        }
+        let beginning = Beginning {
+            role: Role::Responder,
+            peer,
+            peer_device: device,
+            own: self.me.identity,
+            own_device: self.me.device.x_public(),
+            own_cert: self.me.cert.clone(),
+            finished,
+            index_in: finish.sidx,
+            index_out: half.sidx,
+            path: from,
+            finish: None,
+            rtt: None,
+        };
+        self.begin_session(beginning, now);
+    }
+
+    /// Who the caller has proven to be, if he is somebody we want to hear.
+    fn judge_caller(
+        &self,
+        caller: Caller,
+        cert: &DeviceCert,
+        device: &[u8; 32],
+        now: Now,
+    ) -> Option<PeerId> {
+        let expected = match &caller {
+            Caller::Contact(peer) => Some(peer),
+            Caller::Invite(_) => None,
+        };
+        cert.verify(device, expected, now.unix).ok()?;
+        let peer = cert.identity();
+        let is_blocked = self.book.get(&peer).is_some_and(|contact| contact.blocked);
+        let is_welcome = peer != self.me.identity && !is_blocked;
+        is_welcome.then_some(peer)
+    }
+
+    fn receive_reply(&mut self, from: Path, reply: &Reply<'_>, now: Now) {
+        let found = self
+            .attempts
+            .iter_mut()
+            .find(|(_, attempt)| attempt.sidx == reply.sidx_i);
+        let Some((&peer, attempt)) = found else { return };
+        if attempt.take_reply(reply).is_err() {
+            return;
+        }
+        let Some(attempt) = self.attempts.remove(&peer) else {
+            return;
+        };
+        let index_in = attempt.sidx;
+        let Answered {
+            target,
+            handshake,
+            rtt,
+        } = attempt.answered(now.mono);
+        let mut handshake = handshake;
+        let Ok(noise) = handshake.write_finish(&self.me.cert) else {
+            return;
+        };
+        let Ok(finished) = handshake.split() else {
+            return;
+        };
+        let beginning = Beginning {
+            role: Role::Initiator,
+            peer,
+            peer_device: target.device,
+            own: self.me.identity,
+            own_device: self.me.device.x_public(),
+            own_cert: self.me.cert.clone(),
+            finished,
+            index_in,
+            index_out: reply.sidx_r,
+            path: from,
+            finish: Some(wire::finish(reply.sidx_r, &noise)),
+            rtt: Some(rtt),
+        };
+        self.begin_session(beginning, now);
+    }
+
+    fn receive_cookie(&mut self, from: Path, cookie: &Cookie<'_>) {
+        let found = self
+            .attempts
+            .values_mut()
+            .find(|attempt| attempt.sidx == cookie.sidx);
+        if let Some(hello) = found.and_then(|attempt| attempt.take_cookie(cookie)) {
+            self.out.push_back(Output::Transmit(from, hello));
+        }
+    }
+
+    /// One session a peer: a new one, which the peer has made with its keys, replaces the old one.
+    fn begin_session(&mut self, beginning: Beginning, now: Now) {
+        let peer = beginning.peer;
+        let is_new = !self.by_peer.contains_key(&peer);
+        if is_new && self.by_peer.len() >= MAX_SESSIONS {
+            return;
+        }
+        self.replace_session(peer, now);
+        let mut io = Io {
+            now: now.mono,
+            unix: now.unix,
+            rng: &mut self.rng,
+            out: &mut self.out,
+        };
+        let session = Session::new(beginning, &mut io);
+        let id: SessionId = self.next_session;
+        self.next_session += 1;
+        self.sessions.insert(id, session);
+        self.by_peer.insert(peer, id);
+    }
+
+    fn replace_session(&mut self, peer: PeerId, now: Now) {
+        let Some(old) = self.by_peer.remove(&peer) else {
+            return;
+        };
+        let was_open = self.sessions.get(&old).is_some_and(Session::is_open);
+        self.forget_session(old);
+        if was_open {
+            self.end_replaced_call(peer, now);
+        }
+    }
+}
+
+const MAX_HALF_OPEN: usize = 256;
+const HALF_OPEN_LIFE: Duration = Duration::from_secs(5);
+/// Most sessions at once.
+const MAX_SESSIONS: usize = 32;
+/// How long the lower identity insists on its own HELLO when both dial.
+const GLARE: Duration = Duration::from_secs(2);

@@ -1,0 +1,318 @@
+//! What two phones say to each other on the signalling stream, and why a session ends.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::peer::SafeText;
+
+/// A message of the signalling stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// "I opened your invite": who we are to be called, half of the pairwise dial secret, where we
+    /// are found.
+    ContactRequest(Card),
+    /// "You are in my contacts now", with the other half.
+    ContactOk(Card),
+    /// A call begins. `id` names it at both ends; `commit` binds the caller's part of the words.
+    Invite { id: [u8; 16], commit: [u8; 32] },
+    /// The called phone rings.
+    Ringing { id: [u8; 16] },
+    /// The called person answered; `nonce` is their part of the words.
+    Answer { id: [u8; 16], nonce: [u8; 32] },
+    /// The caller's part of the words, which `commit` has bound.
+    Confirm { nonce: [u8; 32] },
+    /// The sender put the call on hold, or took it back.
+    Hold { on: bool },
+    /// One line of text.
+    Text { id: u32, text: SafeText },
+    /// That line is on the far phone.
+    TextOk { id: u32 },
+    /// Where the sender is found from now on, and what it calls itself.
+    About { name: SafeText, hints: Vec<SocketAddr> },
+}
+
+/// What one side gives the other when they become contacts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    pub name: SafeText,
+    /// Random half of the pairwise dial secret.
+    pub half: [u8; 32],
+    pub hints: Vec<SocketAddr>,
+}
+
+/// Why a session ends, as told to the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Bye {
+    /// Nothing more to say.
+    Done = 0,
+    HungUp = 1,
+    Declined = 2,
+    Busy = 3,
+    Cancelled = 4,
+    /// The ring time is over.
+    NoAnswer = 5,
+    WordsDiffer = 6,
+    KeysTooOld = 7,
+    ShutDown = 8,
+    /// What came could not be understood or was not allowed.
+    Protocol = 9,
+}
+
+/// Most addresses that are told or remembered.
+pub const MAX_HINTS: usize = 4;
+
+/// Longest text line, in bytes of UTF-8.
+pub const MAX_TEXT: usize = 1900;
+
+impl Message {
+    /// Type and body.
+    pub fn encode(&self) -> (u8, Vec<u8>) {
+        let mut body = Vec::new();
+        let kind = match self {
+            Message::ContactRequest(card) => {
+                put_card(&mut body, card);
+                CONTACT_REQUEST
+            }
+            Message::ContactOk(card) => {
+                put_card(&mut body, card);
+                CONTACT_OK
+            }
+            Message::Invite { id, commit } => {
+                body.extend(id);
+                body.extend(commit);
+                INVITE
+            }
+            Message::Ringing { id } => {
+                body.extend(id);
+                RINGING
+            }
+            Message::Answer { id, nonce } => {
+                body.extend(id);
+                body.extend(nonce);
+                ANSWER
+            }
+            Message::Confirm { nonce } => {
+                body.extend(nonce);
+                CONFIRM
+            }
+            Message::Hold { on } => {
+                body.push(u8::from(*on));
+                HOLD
+            }
+            Message::Text { id, text } => {
+                body.extend(id.to_le_bytes());
+                body.extend(clip(text, MAX_TEXT).as_bytes());
+                TEXT
+            }
+            Message::TextOk { id } => {
+                body.extend(id.to_le_bytes());
+                TEXT_OK
+            }
+            Message::About { name, hints } => {
+                put_name(&mut body, name);
+                put_hints(&mut body, hints);
+                ABOUT
+            }
+        };
+        (kind, body)
+    }
+
+    /// The message, or `None` if this version does not know it or it is malformed. Text is
+    /// sanitised here, once.
+    pub fn decode(kind: u8, body: &[u8]) -> Option<Message> {
+        let mut rest = body;
+        let message = match kind {
+            CONTACT_REQUEST => Message::ContactRequest(card(&mut rest)?),
+            CONTACT_OK => Message::ContactOk(card(&mut rest)?),
+            INVITE => Message::Invite {
+                id: take(&mut rest)?,
+                commit: take(&mut rest)?,
+            },
+            RINGING => Message::Ringing {
+                id: take(&mut rest)?,
+            },
+            ANSWER => Message::Answer {
+                id: take(&mut rest)?,
+                nonce: take(&mut rest)?,
+            },
+            CONFIRM => Message::Confirm {
+                nonce: take(&mut rest)?,
+            },
+            HOLD => Message::Hold {
+                on: take::<1>(&mut rest)? != [0],
+            },
+            TEXT => Message::Text {
+                id: u32::from_le_bytes(take(&mut rest)?),
+                text: SafeText::line(&String::from_utf8_lossy(rest.get(..MAX_TEXT).unwrap_or(rest))),
+            },
+            TEXT_OK => Message::TextOk {
+                id: u32::from_le_bytes(take(&mut rest)?),
+            },
+            ABOUT => Message::About {
+                name: name(&mut rest)?,
+                hints: hints(&mut rest)?,
+            },
+            _ => return None,
+        };
+        Some(message)
+    }
+}
+
+impl Bye {
+    /// A reason that a later version may have added counts as [`Bye::Done`].
+    pub fn from_byte(byte: u8) -> Bye {
+        match byte {
+            1 => Bye::HungUp,
+            2 => Bye::Declined,
+            3 => Bye::Busy,
+            4 => Bye::Cancelled,
+            5 => Bye::NoAnswer,
+            6 => Bye::WordsDiffer,
+            7 => Bye::KeysTooOld,
+            8 => Bye::ShutDown,
+            9 => Bye::Protocol,
+            _ => Bye::Done,
+        }
+    }
+}
+
+fn put_card(body: &mut Vec<u8>, card: &Card) {
+    body.extend(card.half);
+    put_name(body, &card.name);
+    put_hints(body, &card.hints);
+}
+
+fn card(rest: &mut &[u8]) -> Option<Card> {
+    Some(Card {
+        half: take(rest)?,
+        name: name(rest)?,
+        hints: hints(rest)?,
+    })
+}
+
+fn put_name(body: &mut Vec<u8>, name: &SafeText) {
+    let bytes = clip(name, 255).as_bytes();
+    body.push(bytes.len() as u8);
+    body.extend(bytes);
+}
+
+fn name(rest: &mut &[u8]) -> Option<SafeText> {
+    let [length] = take(rest)?;
+    let (name, tail) = rest.split_at_checked(usize::from(length))?;
+    *rest = tail;
+    Some(SafeText::name(&String::from_utf8_lossy(name)))
+}
+
+fn put_hints(body: &mut Vec<u8>, hints: &[SocketAddr]) {
+    let hints = &hints[..hints.len().min(MAX_HINTS)];
+    body.push(hints.len() as u8);
+    for hint in hints {
+        match hint.ip() {
+            IpAddr::V4(ip) => {
+                body.push(4);
+                body.extend(ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                body.push(6);
+                body.extend(ip.octets());
+            }
+        }
+        body.extend(hint.port().to_le_bytes());
+    }
+}
+
+fn hints(rest: &mut &[u8]) -> Option<Vec<SocketAddr>> {
+    let [count] = take(rest)?;
+    let mut hints = Vec::new();
+    for _ in 0..usize::from(count).min(MAX_HINTS) {
+        let ip = match take(rest)? {
+            [4] => IpAddr::from(take::<4>(rest)?),
+            [6] => IpAddr::from(take::<16>(rest)?),
+            _ => return None,
+        };
+        let hint = SocketAddr::new(ip, u16::from_le_bytes(take(rest)?));
+        if is_dialable(&hint) {
+            hints.push(hint);
+        }
+    }
+    Some(hints)
+}
+
+/// Addresses that can never be a phone's are not worth a packet.
+fn is_dialable(hint: &SocketAddr) -> bool {
+    let ip = hint.ip();
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    hint.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}
+
+/// The longest prefix of whole characters within `most` bytes.
+fn clip(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+const CONTACT_REQUEST: u8 = 1;
+const CONTACT_OK: u8 = 2;
+const INVITE: u8 = 3;
+const RINGING: u8 = 4;
+const ANSWER: u8 = 5;
+const CONFIRM: u8 = 6;
+const HOLD: u8 = 7;
+const TEXT: u8 = 8;
+const TEXT_OK: u8 = 9;
+const ABOUT: u8 = 10;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_message_survives_the_wire() {
+        let card = Card {
+            name: SafeText::name("Chloé"),
+            half: [7; 32],
+            hints: vec![
+                "192.0.2.1:4000".parse().expect("address"),
+                "[2001:db8::1]:5".parse().expect("address"),
+            ],
+        };
+        let messages = [
+            Message::ContactRequest(card.clone()),
+            Message::ContactOk(card.clone()),
+            Message::Invite { id: [1; 16], commit: [2; 32] },
+            Message::Ringing { id: [1; 16] },
+            Message::Answer { id: [1; 16], nonce: [3; 32] },
+            Message::Confirm { nonce: [4; 32] },
+            Message::Hold { on: true },
+            Message::Text { id: 9, text: SafeText::line("hello") },
+            Message::TextOk { id: 9 },
+            Message::About { name: card.name, hints: card.hints },
+        ];
+        for message in messages {
+            let (kind, body) = message.encode();
+            assert_eq!(Message::decode(kind, &body), Some(message));
+        }
+    }
+
+    #[test]
+    fn useless_addresses_are_left_out() {
+        let mut body = Vec::new();
+        let all = ["0.0.0.0:1", "224.0.0.1:9", "255.255.255.255:9", "192.0.2.1:0"];
+        put_hints(&mut body, &all.map(|hint| hint.parse().expect("address")));
+        assert_eq!(hints(&mut body.as_slice()), Some(Vec::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_decoded_without_panic(kind: u8, body in prop::collection::vec(any::<u8>(), 0..2048)) {
+            let _ = Message::decode(kind, &body);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The constant clock of voice packets.
+//!
+//! From the answer to the farewell one packet leaves every 20 ms, whatever is said: an observer
+//! learns nothing from sizes or gaps. The clock is ours, not the microphone's, whose jitter would
+//! show on the wire; but its phase leans slowly on the microphone's, so that a frame waits only a
+//! few milliseconds for its packet, and follows the drift between the two clocks. The lean is far
+//! too slow to carry anything of the content.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::types::{FRAME, Frame};
+
+#[derive(Debug)]
+pub struct Pacer {
+    next: Duration,
+    queue: VecDeque<Frame>,
+    /// Smoothed wait of a frame beyond [`MARGIN`], in microseconds; `None` before the first frame.
+    error: Option<i64>,
+    dropped: u64,
+}
+
+impl Pacer {
+    pub fn new(now: Duration) -> Pacer {
+        Pacer {
+            next: now,
+            queue: VecDeque::with_capacity(MAX_QUEUE + 1),
+            error: None,
+            dropped: 0,
+        }
+    }
+
+    /// When the next packet leaves.
+    pub fn deadline(&self) -> Duration {
+        self.next
+    }
+
+    /// A frame from the microphone.
+    pub fn push(&mut self, frame: Frame, now: Duration) {
+        if self.queue.is_empty() {
+            self.lean(now);
+        }
+        if self.queue.len() >= MAX_QUEUE {
+            self.queue.pop_front();
+            self.dropped += 1;
+        }
+        self.queue.push_back(frame);
+    }
+
+    /// Leaves out what waits: the microphone now belongs to another call.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.error = None;
+    }
+
+    /// The packet of this tick leaves now, with this frame if there is one.
+    pub fn tick(&mut self, now: Duration) -> Option<Frame> {
+        let lean = self.error.unwrap_or(0) / 32;
+        let lean = lean.clamp(-MAX_LEAN, MAX_LEAN);
+        let period = FRAME.as_micros() as i64 - lean;
+        self.next += Duration::from_micros(period as u64);
+        if now > self.next + LATE {
+            self.next = now + FRAME;
+        }
+        if let Some(error) = &mut self.error {
+            *error -= lean;
+        }
+        self.queue.pop_front()
+    }
+
+    fn lean(&mut self, now: Duration) {
+        let period = FRAME.as_micros() as i64;
+        let wait = self.next.as_micros() as i64 - now.as_micros() as i64;
+        match &mut self.error {
+            None => {
+                self.next = now + MARGIN;
+                self.error = Some(0);
+            }
+            Some(error) => {
+                let late = wait - MARGIN.as_micros() as i64;
+                let nearest = (late + period / 2).rem_euclid(period) - period / 2;
+                *error += (nearest - *error) / 16;
+            }
+        }
+    }
+}
+
+/// Frames that may wait: more would be delay that never goes away.
+const MAX_QUEUE: usize = 2;
+/// How long before its packet a frame should be there.
+const MARGIN: Duration = Duration::from_millis(3);
+/// Most microseconds by which one period differs from 20 ms.
+const MAX_LEAN: i64 = 50;
+/// After standing still for longer than this, packets are not made up for.
+const LATE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use arrayvec::ArrayVec;
+
+    use super::*;
+
+    /// Runs microphone and packets for `seconds`; returns the longest wait of a frame and the
+    /// widest deviation of a period from 20 ms over the second half, in microseconds.
+    fn run(microphone_period: f64, jitter: impl Fn(u32) -> f64, seconds: u32) -> (u64, u64) {
+        let mut pacer = Pacer::new(Duration::ZERO);
+        let mut made = VecDeque::new();
+        let (mut longest, mut widest) = (0, 0);
+        let mut last_tick: Option<Duration> = None;
+        for count in 0..seconds * 50 {
+            let at = 5000.0 + f64::from(count) * microphone_period + jitter(count);
+            let at = Duration::from_micros(at as u64);
+            while pacer.deadline() <= at {
+                let tick = pacer.deadline();
+                let settled = count > seconds * 25;
+                if pacer.tick(tick).is_some() {
+                    let born: Duration = made.pop_front().expect("a frame was made");
+                    let wait = (tick - born).as_micros() as u64;
+                    longest = longest.max(if settled { wait } else { 0 });
+                }
+                if let (Some(last), true) = (last_tick, settled) {
+                    let period = (tick - last).as_micros() as i64;
+                    widest = widest.max((period - 20_000).unsigned_abs());
+                }
+                last_tick = Some(tick);
+            }
+            pacer.push(
+                Frame {
+                    seq: count as u16,
+                    opus: ArrayVec::new(),
+                },
+                at,
+            );
+            made.push_back(at);
+            while made.len() > pacer.queue.len() {
+                made.pop_front();
+            }
+        }
+        (longest, widest)
+    }
+
+    #[test]
+    fn frames_wait_a_few_milliseconds_though_the_clocks_drift() {
+        for period in [19_994.0, 20_000.0, 20_006.0] {
+            let (wait, deviation) = run(period, |_| 0.0, 120);
+            assert!(wait < 6_000, "waited {wait} us");
+            assert!(deviation <= MAX_LEAN as u64);
+        }
+    }
+
+    #[test]
+    fn a_jittering_microphone_does_not_show_in_the_packets() {
+        let jitter = |count: u32| f64::from(count.wrapping_mul(2_654_435_761) >> 20) / 4096.0 * 2_500.0;
+        let (wait, deviation) = run(20_000.0, jitter, 60);
+        assert!(wait < 10_000, "waited {wait} us");
+        assert!(deviation <= MAX_LEAN as u64);
+    }
+}

@@ -1,0 +1,472 @@
+//! One encrypted session with one peer, whatever the path: keys, reliable signalling, voice packets,
+//! signs of life, farewell.
+//!
+//! A session begins with a finished handshake in epoch 0, where only the key encapsulation may be
+//! spoken. It is open, and may ring, from epoch 1 on. It knows nothing of calls or contacts: it
+//! hands up [`Heard`]s. Every loop here is bounded, and nothing a peer sends makes it grow.
+
+mod clockwork;
+mod exchange;
+mod packets;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+
+use crate::phone::channel::{Channel, Opened, Plain};
+use crate::phone::handshake::Finished;
+use crate::phone::kem::Offer;
+use crate::phone::keys::Role;
+use crate::phone::message::{Bye, Message};
+use crate::phone::pacer::Pacer;
+use crate::phone::plain::{self, Item, Lane};
+use crate::phone::roam::Roam;
+use crate::phone::sas::Transcript;
+use crate::phone::stream::{Receiver, Sender};
+use crate::phone::timer::{Timer, Timers};
+use crate::phone::types::{Datagram, Frame, MAX_OPUS, Output, Path};
+use crate::phone::wire::Data;
+use crate::peer::{DeviceCert, PeerId};
+
+/// What the session needs from outside while it handles something.
+pub struct Io<'a> {
+    pub now: Duration,
+    pub unix: u64,
+    pub rng: &'a mut ChaCha20Rng,
+    pub out: &'a mut VecDeque<Output>,
+}
+
+/// What the session tells its owner.
+#[derive(Debug)]
+pub enum Heard {
+    /// Fresh quantum-safe keys stand and both ends have proven who they are.
+    Up,
+    Message(Message),
+    Voice(Frame),
+    /// The peer said farewell.
+    Bye(Bye),
+    /// Nothing authentic came for too long, or the peer proved to be somebody else.
+    Lost(Loss),
+    /// The session lives on another path now.
+    Moved,
+    /// Nothing is left of the session.
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    Silence,
+    WrongIdentity,
+    KeysTooOld,
+    /// The peer breaks the protocol.
+    Protocol,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Epoch 0: only the key encapsulation.
+    Keys,
+    Open,
+    /// We said farewell and wait for it to be heard.
+    Closing(Bye),
+    /// The peer said farewell; only its repetitions are answered.
+    Drained,
+    Dead,
+}
+
+#[derive(Debug)]
+pub struct Session {
+    pub peer: PeerId,
+    role: Role,
+    stage: Stage,
+    channel: Channel,
+    roam: Roam,
+    timers: Timers,
+    signal: Stream,
+    keys: Stream,
+    /// FINISH, repeated until the responder has been heard.
+    finish: Option<Datagram>,
+    offer: Option<Offer>,
+    own_cert: DeviceCert,
+    identities: Identities,
+    transcript: Option<Transcript>,
+    pacer: Option<Pacer>,
+    /// Media is stopped because the peer is not heard.
+    paused: bool,
+    heard_at: Duration,
+    rtt: Option<Duration>,
+    ping_due: bool,
+    pong_due: Option<(u32, Duration)>,
+    acknowledge_bye: bool,
+    byes: u32,
+    indices_changed: bool,
+    pub voice_sent: u64,
+    pub voice_received: u64,
+    events: VecDeque<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    out: Sender,
+    into: Receiver,
+}
+
+/// Who takes part, for the transcript.
+#[derive(Debug)]
+pub struct Identities {
+    pub own: PeerId,
+    pub own_device: [u8; 32],
+    pub peer_device: [u8; 32],
+    pub handshake: [u8; 32],
+}
+
+/// A finished handshake, from which a session begins.
+#[derive(Debug)]
+pub struct Beginning {
+    pub role: Role,
+    pub peer: PeerId,
+    pub peer_device: [u8; 32],
+    pub own: PeerId,
+    pub own_device: [u8; 32],
+    pub own_cert: DeviceCert,
+    pub finished: Finished,
+    pub index_in: u32,
+    pub index_out: u32,
+    pub path: Path,
+    /// FINISH, at the initiator.
+    pub finish: Option<Datagram>,
+    /// Round trip of the handshake, at the initiator.
+    pub rtt: Option<Duration>,
+}
+
+impl Session {
+    pub fn new(beginning: Beginning, io: &mut Io<'_>) -> Session {
+        let Beginning { finished, .. } = beginning;
+        let channel = Channel::new(
+            beginning.role,
+            finished.chain,
+            beginning.index_in,
+            beginning.index_out,
+            io.now,
+        );
+        let mut session = Session {
+            peer: beginning.peer,
+            role: beginning.role,
+            stage: Stage::Keys,
+            channel,
+            roam: Roam::new(beginning.path),
+            timers: Timers::default(),
+            signal: Stream::default(),
+            keys: Stream::default(),
+            finish: beginning.finish,
+            offer: None,
+            own_cert: beginning.own_cert,
+            identities: Identities {
+                own: beginning.own,
+                own_device: beginning.own_device,
+                peer_device: beginning.peer_device,
+                handshake: finished.hash,
+            },
+            transcript: None,
+            pacer: None,
+            paused: false,
+            heard_at: io.now,
+            rtt: beginning.rtt,
+            ping_due: false,
+            pong_due: None,
+            acknowledge_bye: false,
+            byes: 0,
+            indices_changed: true,
+            voice_sent: 0,
+            voice_received: 0,
+            events: VecDeque::new(),
+        };
+        session.timers.set(Timer::Silence, io.now + LOST);
+        if session.role == Role::Initiator {
+            session.offer_keys(io);
+        }
+        session.flush(io);
+        session
+    }
+
+    /// The next thing to tell.
+    pub fn poll(&mut self) -> Option<Heard> {
+        self.events.pop_front()
+    }
+
+    pub fn deadline(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    pub fn path(&self) -> Path {
+        self.roam.path()
+    }
+
+    /// Epoch 1 stands and no farewell was said.
+    pub fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// Still on the way to open, or open.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.stage, Stage::Keys | Stage::Open)
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.stage == Stage::Dead
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    pub fn peer_device(&self) -> [u8; 32] {
+        self.identities.peer_device
+    }
+
+    /// Present once the session is open.
+    pub fn transcript(&self) -> Option<&Transcript> {
+        self.transcript.as_ref()
+    }
+
+    pub fn indices_in(&self) -> impl Iterator<Item = u32> {
+        self.channel.indices_in()
+    }
+
+    /// True once after the set of indices has changed.
+    pub fn take_indices_changed(&mut self) -> bool {
+        std::mem::take(&mut self.indices_changed)
+    }
+
+    /// Queues a message. A peer that acknowledges nothing while we have much to say is lost.
+    pub fn send(&mut self, message: &Message, io: &mut Io<'_>) {
+        let (kind, body) = message.encode();
+        if self.signal.out.push(kind, &body).is_err() {
+            self.lose(Loss::Silence);
+            return;
+        }
+        self.flush(io);
+    }
+
+    /// Starts the constant stream of packets; it lasts until the farewell.
+    pub fn start_media(&mut self, io: &mut Io<'_>) {
+        if self.stage != Stage::Open || self.pacer.is_some() {
+            return;
+        }
+        self.pacer = Some(Pacer::new(io.now));
+        self.timers.set(Timer::Tick, io.now);
+        self.timers.set(Timer::Ping, io.now);
+        self.timers.set(Timer::Silence, io.now + LOST);
+    }
+
+    /// A frame for the next packet of the constant stream.
+    pub fn voice(&mut self, frame: Frame, now: Duration) {
+        let Some(pacer) = &mut self.pacer else { return };
+        pacer.push(frame, now);
+        if !self.paused {
+            self.timers.set(Timer::Tick, pacer.deadline());
+        }
+    }
+
+    /// The microphone is no longer this session's.
+    pub fn drop_voice(&mut self) {
+        if let Some(pacer) = &mut self.pacer {
+            pacer.clear();
+        }
+    }
+
+    /// Whether the session has something to live for beside what is being sent just now.
+    pub fn set_wanted(&mut self, wanted: bool, now: Duration) {
+        if wanted {
+            self.timers.stop(Timer::Idle);
+        } else if self.stage == Stage::Open {
+            self.timers.set(Timer::Idle, now + IDLE);
+        }
+    }
+
+    /// Says farewell until it is heard. A session that is not open ends without a word.
+    pub fn close(&mut self, reason: Bye, io: &mut Io<'_>) {
+        match self.stage {
+            Stage::Open => {
+                self.stage = Stage::Closing(reason);
+                self.stop_talking();
+                self.timers.set(Timer::Gone, io.now + FAREWELL);
+                self.repeat_bye(io);
+            }
+            Stage::Keys => self.die(),
+            Stage::Closing(_) | Stage::Drained | Stage::Dead => {}
+        }
+    }
+
+    /// Says farewell thrice at once, for a program that ends now.
+    pub fn close_at_once(&mut self, reason: Bye, io: &mut Io<'_>) {
+        self.close(reason, io);
+        while matches!(self.stage, Stage::Closing(_)) && self.byes < 3 {
+            self.repeat_bye(io);
+        }
+        self.die();
+    }
+
+    /// Takes in one DATA packet for one of our indices.
+    pub fn receive(&mut self, from: Path, data: &Data<'_>, io: &mut Io<'_>) {
+        let mut plain = Plain::new();
+        let Some(opened) = self.channel.open(data, &mut plain, io.now) else {
+            return;
+        };
+        self.heard_at = io.now;
+        self.finish = None;
+        if opened.switched {
+            self.confirm_epoch(io);
+        }
+        if opened.newest
+            && let Some(nonce) = self.roam.heard(from, io.now, io.rng)
+        {
+            self.transmit_alone(from, &Item::PathChallenge(nonce), io);
+        }
+        self.take_in(from, &plain, opened, io);
+        self.resume(io);
+        self.deliver(io);
+        self.flush(io);
+    }
+
+    fn take_in(&mut self, from: Path, plain: &[u8], opened: Opened, io: &mut Io<'_>) {
+        let Some(contents) = plain::split(plain) else {
+            return;
+        };
+        let may_signal = opened.epoch >= 1;
+        if let Some((seq, opus)) = contents.voice
+            && may_signal
+            && self.stage == Stage::Open
+            && self.pacer.is_some()
+        {
+            self.voice_received += 1;
+            let mut frame = Frame {
+                seq,
+                opus: arrayvec::ArrayVec::new(),
+            };
+            frame.opus.extend(opus.iter().copied().take(MAX_OPUS));
+            self.events.push_back(Heard::Voice(frame));
+        }
+        for item in contents.items() {
+            self.take_item(from, item, may_signal, io);
+        }
+    }
+
+    fn take_item(&mut self, from: Path, item: Item<'_>, may_signal: bool, io: &mut Io<'_>) {
+        match item {
+            Item::Segment {
+                lane,
+                offset,
+                bytes,
+            } if may_signal || lane == Lane::Keys => {
+                self.lane(lane).into.receive(offset, bytes);
+            }
+            Item::Acknowledgement {
+                lane,
+                next,
+                offsets,
+            } if may_signal || lane == Lane::Keys => {
+                let (offsets, _) = offsets.as_chunks::<4>();
+                let offsets = offsets.iter().map(|four| u32::from_le_bytes(*four));
+                self.lane(lane).out.acknowledge(next, offsets);
+            }
+            Item::Segment { .. } | Item::Acknowledgement { .. } => {}
+            Item::Ping { stamp } => self.pong_due = Some((stamp, io.now)),
+            Item::Pong { stamp, held } => self.measure(stamp, held, io.now),
+            Item::PathChallenge(nonce) => {
+                self.transmit_alone(from, &Item::PathResponse(nonce), io);
+            }
+            Item::PathResponse(nonce) => {
+                if self.roam.answered(from, nonce) {
+                    self.events.push_back(Heard::Moved);
+                }
+            }
+            Item::Bye(reason) if may_signal => self.hear_bye(Bye::from_byte(reason), io),
+            Item::ByeAcknowledged if matches!(self.stage, Stage::Closing(_)) => {
+                self.stage = Stage::Drained;
+                self.timers.stop(Timer::Bye);
+            }
+            Item::Bye(_) | Item::ByeAcknowledged => {}
+        }
+    }
+
+    /// Hands up what has become whole on the two streams.
+    fn deliver(&mut self, io: &mut Io<'_>) {
+        while self.is_alive() {
+            match self.keys.into.pop() {
+                Ok(Some((kind, body))) => self.take_keys(kind, &body, io),
+                Ok(None) => break,
+                Err(_) => self.lose(Loss::Protocol),
+            }
+        }
+        while self.stage == Stage::Open {
+            match self.signal.into.pop() {
+                Ok(Some((kind, body))) => {
+                    // What this version does not know is skipped: a later one may have sent it.
+                    let message = Message::decode(kind, &body);
+                    self.events.extend(message.map(Heard::Message));
+                }
+                Ok(None) => break,
+                Err(_) => self.lose(Loss::Protocol),
+            }
+        }
+    }
+
+    fn hear_bye(&mut self, reason: Bye, io: &mut Io<'_>) {
+        if self.stage == Stage::Open {
+            // What the peer said before its farewell counts first.
+            self.deliver(io);
+        }
+        if self.stage == Stage::Open {
+            self.events.push_back(Heard::Bye(reason));
+        }
+        if self.stage != Stage::Drained {
+            self.stop_talking();
+            self.stage = Stage::Drained;
+            self.timers.set(Timer::Gone, io.now + FAREWELL);
+        }
+        self.acknowledge_bye = true;
+    }
+
+    /// The session is over without a farewell.
+    fn lose(&mut self, loss: Loss) {
+        if self.is_alive() {
+            self.events.push_back(Heard::Lost(loss));
+        }
+        self.die();
+    }
+
+    fn stop_talking(&mut self) {
+        self.timers.stop_all();
+        self.pacer = None;
+        self.offer = None;
+    }
+
+    fn die(&mut self) {
+        if self.stage == Stage::Dead {
+            return;
+        }
+        self.stop_talking();
+        self.stage = Stage::Dead;
+        self.events.push_back(Heard::Gone);
+    }
+
+    fn lane(&mut self, lane: Lane) -> &mut Stream {
+        match lane {
+            Lane::Signal => &mut self.signal,
+            Lane::Keys => &mut self.keys,
+        }
+    }
+}
+
+/// How long nothing authentic may be heard before the session is lost.
+pub const LOST: Duration = Duration::from_secs(20);
+/// How long a session without purpose is kept, so that the next call or text is quick.
+const IDLE: Duration = Duration::from_secs(30);
+/// How long a farewell is repeated, or answered, before the keys are wiped.
+const FAREWELL: Duration = Duration::from_secs(2);

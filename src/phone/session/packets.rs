@@ -1,0 +1,164 @@
+//! Putting packets together and sending them.
+
+use std::time::Duration;
+
+use crate::phone::channel::Plain;
+use crate::phone::plain::{Builder, Item, Lane};
+use crate::phone::stream::OVERHEAD;
+use crate::phone::timer::Timer;
+use crate::phone::types::{Frame, Output, Path};
+use crate::phone::wire::{PLAIN, PLAIN_WIDE};
+use super::{Io, Session, Stage};
+
+impl Session {
+    /// Sends all that is due, unless the constant stream carries it.
+    pub(super) fn flush(&mut self, io: &mut Io<'_>) {
+        if self.stage == Stage::Dead {
+            return;
+        }
+        let is_constant = self.pacer.is_some() && !self.paused;
+        let mut left = MAX_BURST;
+        while !is_constant && left > 0 && self.has_due(io.now) {
+            self.repeat_finish(io);
+            let plain = self.compose(self.size(), None, io.now);
+            self.transmit(self.roam.path(), &plain, io);
+            left -= 1;
+        }
+        let rto = self.rto();
+        let repeat = [&self.signal, &self.keys]
+            .into_iter()
+            .filter_map(|lane| lane.out.deadline(rto))
+            .min();
+        let wanted = self.is_alive() && !is_constant;
+        self.timers.set_or_stop(Timer::Repeat, repeat.filter(|_| wanted));
+    }
+
+    /// One packet of the constant stream.
+    pub(super) fn send_tick(&mut self, voice: Option<&Frame>, io: &mut Io<'_>) {
+        let plain = self.compose(PLAIN, voice, io.now);
+        self.transmit(self.roam.path(), &plain, io);
+    }
+
+    /// A packet with one item, to a path that is asked or answered about itself.
+    pub(super) fn transmit_alone(&mut self, path: Path, item: &Item<'_>, io: &mut Io<'_>) {
+        let mut builder = Builder::new(PLAIN, None);
+        builder.add(item);
+        let plain = builder.finish();
+        self.transmit(path, &plain, io);
+    }
+
+    pub(super) fn repeat_bye(&mut self, io: &mut Io<'_>) {
+        let Stage::Closing(reason) = self.stage else {
+            return;
+        };
+        self.transmit_alone(self.roam.path(), &Item::Bye(reason as u8), io);
+        self.byes += 1;
+        let pause = if self.byes < 3 { BYE_FIRST } else { BYE_LATER };
+        self.timers.set(Timer::Bye, io.now + pause);
+    }
+
+    /// Time-out of a segment: two round trips, and what the constant stream holds packets back.
+    pub(super) fn rto(&self) -> Duration {
+        let held = if self.pacer.is_some() { 80 } else { 30 };
+        let rtt = self.rtt.unwrap_or(FIRST_RTT);
+        (2 * rtt + Duration::from_millis(held)).min(Duration::from_secs(1))
+    }
+
+    fn size(&self) -> usize {
+        if self.stage == Stage::Keys {
+            PLAIN_WIDE
+        } else {
+            PLAIN
+        }
+    }
+
+    fn has_due(&self, now: Duration) -> bool {
+        if self.acknowledge_bye {
+            return true;
+        }
+        let rto = self.rto();
+        let due = |lane: &super::Stream| {
+            lane.into.owes_acknowledgement() || lane.out.is_due(now, rto)
+        };
+        let may_signal = self.stage == Stage::Open;
+        let has_talk = self.ping_due || self.pong_due.is_some() || due(&self.signal);
+        self.is_alive() && (due(&self.keys) || may_signal && has_talk)
+    }
+
+    fn compose(&mut self, size: usize, voice: Option<&Frame>, now: Duration) -> Plain {
+        let mut builder = Builder::new(size, voice);
+        if std::mem::take(&mut self.acknowledge_bye) {
+            builder.add(&Item::ByeAcknowledged);
+        }
+        if self.stage == Stage::Open {
+            self.add_echo(&mut builder, now);
+            self.add_stream(Lane::Signal, &mut builder, now);
+        }
+        if self.is_alive() {
+            self.add_stream(Lane::Keys, &mut builder, now);
+        }
+        builder.finish()
+    }
+
+    fn add_echo(&mut self, builder: &mut Builder, now: Duration) {
+        if self.ping_due {
+            let stamp = now.as_micros() as u32;
+            self.ping_due = !builder.add(&Item::Ping { stamp });
+        }
+        if let Some((stamp, at)) = self.pong_due {
+            let held = now.saturating_sub(at).as_micros() as u32;
+            let sent = builder.add(&Item::Pong { stamp, held });
+            self.pong_due = self.pong_due.filter(|_| !sent);
+        }
+    }
+
+    /// What one stream owes: an acknowledgement, then as many segments as have room.
+    fn add_stream(&mut self, lane: Lane, builder: &mut Builder, now: Duration) {
+        let rto = self.rto();
+        let stream = self.lane(lane);
+        if stream.into.owes_acknowledgement() && builder.room() >= OVERHEAD + 2 {
+            let most = if builder.room() > 64 { 4 } else { 1 };
+            let (next, recent) = stream.into.acknowledgement(most);
+            let offsets: arrayvec::ArrayVec<u8, 16> =
+                recent.take(4).flat_map(u32::to_le_bytes).collect();
+            builder.add(&Item::Acknowledgement {
+                lane,
+                next,
+                offsets: &offsets,
+            });
+        }
+        while builder.room() > OVERHEAD {
+            let mut bytes = arrayvec::ArrayVec::<u8, 255>::new();
+            let room = builder.room() - 4;
+            let Some(offset) = stream.out.segment(room, now, rto, &mut bytes) else {
+                break;
+            };
+            builder.add(&Item::Segment {
+                lane,
+                offset,
+                bytes: &bytes,
+            });
+        }
+    }
+
+    /// FINISH may have been lost: it goes out with everything until the responder is heard.
+    fn repeat_finish(&mut self, io: &mut Io<'_>) {
+        if let Some(finish) = &self.finish {
+            io.out
+                .push_back(Output::Transmit(self.roam.path(), finish.clone()));
+        }
+    }
+
+    fn transmit(&mut self, path: Path, plain: &[u8], io: &mut Io<'_>) {
+        if let Some(datagram) = self.channel.seal(plain) {
+            io.out.push_back(Output::Transmit(path, datagram));
+        }
+    }
+}
+
+/// Packets sent at once at most.
+const MAX_BURST: usize = 16;
+/// Round trip assumed before one was measured.
+const FIRST_RTT: Duration = Duration::from_millis(100);
+const BYE_FIRST: Duration = Duration::from_millis(20);
+const BYE_LATER: Duration = Duration::from_millis(200);
