@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
+use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, KeyInit, Mac};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
@@ -128,7 +128,11 @@ impl Gate {
         self.doors = self
             .secrets
             .iter()
-            .flat_map(|secret| epochs.iter().map(|&epoch| Door::new(secret, epoch, &self.device)))
+            .flat_map(|secret| {
+                epochs
+                    .iter()
+                    .map(|&epoch| Door::new(secret, epoch, &self.device))
+            })
             .collect();
         self.epochs = epochs;
     }
@@ -142,7 +146,10 @@ impl Gate {
         if self.buckets.len() >= MAX_BUCKETS && !self.buckets.contains_key(&prefix) {
             return false;
         }
-        self.buckets.entry(prefix).or_insert_with(|| Bucket::full(now)).take(now)
+        self.buckets
+            .entry(prefix)
+            .or_insert_with(|| Bucket::full(now))
+            .take(now)
     }
 }
 
@@ -192,7 +199,12 @@ pub fn open_cookie(dial: &[u8; 32], mac1: &[u8; 16], packet: &Cookie<'_>) -> Opt
     let nonce = XNonce::try_from(packet.nonce).ok()?;
     let mut cookie = *sealed;
     cookie_cipher(dial)
-        .decrypt_inout_detached(&nonce, mac1, (&mut cookie[..]).into(), &Tag::try_from(tag).ok()?)
+        .decrypt_inout_detached(
+            &nonce,
+            mac1,
+            (&mut cookie[..]).into(),
+            &Tag::try_from(tag).ok()?,
+        )
         .ok()?;
     Some(cookie)
 }
@@ -245,7 +257,13 @@ impl CookieJar {
         cookie_for(&self.secret, from)
     }
 
-    fn accepts(&mut self, hello: &Hello<'_>, from: Path, now: Duration, rng: &mut ChaCha20Rng) -> bool {
+    fn accepts(
+        &mut self,
+        hello: &Hello<'_>,
+        from: Path,
+        now: Duration,
+        rng: &mut ChaCha20Rng,
+    ) -> bool {
         self.turn(now, rng);
         [self.secret, self.previous].iter().any(|secret| {
             keyed(&cookie_for(secret, from))
@@ -284,7 +302,9 @@ fn keyed(key: &[u8]) -> HmacSha256 {
 
 fn truncated(mac: HmacSha256) -> [u8; 16] {
     let whole = mac.finalize().into_bytes();
-    *whole.first_chunk().expect("SHA-256 is longer than 16 bytes")
+    *whole
+        .first_chunk()
+        .expect("SHA-256 is longer than 16 bytes")
 }
 
 fn dial_epochs(unix: u64) -> Vec<u64> {
@@ -369,7 +389,9 @@ impl Bucket {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("secrets", &self.secrets.len()).finish_non_exhaustive()
+        f.debug_struct("Gate")
+            .field("secrets", &self.secrets.len())
+            .finish_non_exhaustive()
     }
 }
 

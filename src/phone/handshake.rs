@@ -101,7 +101,8 @@ impl Handshake {
         if !self.0.is_handshake_finished() {
             return Err(Refused);
         }
-        let hash = self.0.get_handshake_hash().try_into().map_err(|_| Refused)?;
+        let hash = self.0.get_handshake_hash();
+        let hash = <[u8; 32]>::try_from(hash).map_err(|_| Refused)?;
         let (i2r, r2i) = self.0.dangerously_get_raw_split();
         let (i2r, r2i) = (Zeroizing::new(i2r), Zeroizing::new(r2i));
         Ok(Finished {
@@ -138,7 +139,9 @@ fn prologue(responder: &PeerId) -> Vec<u8> {
 }
 
 fn builder<'a>(rng: &mut ChaCha20Rng) -> Builder<'a> {
-    let params: NoiseParams = PATTERN.parse().expect("the pattern is a constant that parses");
+    let params: NoiseParams = PATTERN
+        .parse()
+        .expect("the pattern is a constant that parses");
     let mut seed = Zeroizing::new([0; 32]);
     rng.fill_bytes(seed.as_mut());
     Builder::with_resolver(params, Box::new(Resolver(seed)))
@@ -153,7 +156,8 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        matches!(choice, DHChoice::Curve25519).then(|| Box::new(CheckedDh::default()) as Box<dyn Dh>)
+        matches!(choice, DHChoice::Curve25519)
+            .then(|| Box::new(CheckedDh::default()) as Box<dyn Dh>)
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {

@@ -4,8 +4,8 @@
 use rand_chacha::ChaCha20Rng;
 use x_wing::kem::{Generate, KeyExport, TryDecapsulate};
 use x_wing::{
-    CIPHERTEXT_SIZE, Ciphertext, DecapsulationKeyRejectNonContrib, Decapsulator, ENCAPSULATION_KEY_SIZE,
-    Encapsulate, EncapsulationKey,
+    CIPHERTEXT_SIZE, Ciphertext, DecapsulationKeyRejectNonContrib, Decapsulator,
+    ENCAPSULATION_KEY_SIZE, Encapsulate, EncapsulationKey,
 };
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;

@@ -64,10 +64,7 @@ impl Phone {
             return;
         }
         let half_open = self.half_open.len();
-        match self
-            .gate
-            .judge(hello, from, half_open, now, &mut self.rng)
-        {
+        match self.gate.judge(hello, from, half_open, now, &mut self.rng) {
             Verdict::Admit(caller) => self.admit(from, hello, caller, now),
             Verdict::Challenge(cookie) => self.out.push_back(Output::Transmit(from, cookie)),
             Verdict::Drop => {}
@@ -81,7 +78,7 @@ impl Phone {
         let Ok(mac1) = <[u8; 16]>::try_from(hello.mac1) else {
             return;
         };
-        let secret = *self.me.device.x_secret();
+        let secret = self.me.device.x_secret().clone();
         let handshake = Handshake::responder(&secret, &self.me.identity, &mut self.rng);
         let Ok(mut handshake) = handshake else { return };
         if handshake.read_hello(hello.noise).is_err() {
@@ -112,9 +109,9 @@ impl Phone {
         let Caller::Contact(peer) = caller else {
             return false;
         };
-        self.attempts.get(&peer).is_some_and(|attempt| {
-            self.me.identity < peer && now.mono < attempt.began + GLARE
-        })
+        self.attempts
+            .get(&peer)
+            .is_some_and(|attempt| self.me.identity < peer && now.mono < attempt.began + GLARE)
     }
 
     fn receive_finish(&mut self, from: Path, finish: &Finish<'_>, now: Now) {
@@ -177,7 +174,9 @@ impl Phone {
             .attempts
             .iter_mut()
             .find(|(_, attempt)| attempt.sidx == reply.sidx_i);
-        let Some((&peer, attempt)) = found else { return };
+        let Some((&peer, attempt)) = found else {
+            return;
+        };
         if attempt.take_reply(reply).is_err() {
             return;
         }

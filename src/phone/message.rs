@@ -27,7 +27,10 @@ pub enum Message {
     /// That line is on the far phone.
     TextOk { id: u32 },
     /// Where the sender is found from now on, and what it calls itself.
-    About { name: SafeText, hints: Vec<SocketAddr> },
+    About {
+        name: SafeText,
+        hints: Vec<SocketAddr>,
+    },
 }
 
 /// What one side gives the other when they become contacts.
@@ -143,7 +146,9 @@ impl Message {
             },
             TEXT => Message::Text {
                 id: u32::from_le_bytes(take(&mut rest)?),
-                text: SafeText::line(&String::from_utf8_lossy(rest.get(..MAX_TEXT).unwrap_or(rest))),
+                text: SafeText::line(&String::from_utf8_lossy(
+                    rest.get(..MAX_TEXT).unwrap_or(rest),
+                )),
             },
             TEXT_OK => Message::TextOk {
                 id: u32::from_le_bytes(take(&mut rest)?),
@@ -286,14 +291,26 @@ mod tests {
         let messages = [
             Message::ContactRequest(card.clone()),
             Message::ContactOk(card.clone()),
-            Message::Invite { id: [1; 16], commit: [2; 32] },
+            Message::Invite {
+                id: [1; 16],
+                commit: [2; 32],
+            },
             Message::Ringing { id: [1; 16] },
-            Message::Answer { id: [1; 16], nonce: [3; 32] },
+            Message::Answer {
+                id: [1; 16],
+                nonce: [3; 32],
+            },
             Message::Confirm { nonce: [4; 32] },
             Message::Hold { on: true },
-            Message::Text { id: 9, text: SafeText::line("hello") },
+            Message::Text {
+                id: 9,
+                text: SafeText::line("hello"),
+            },
             Message::TextOk { id: 9 },
-            Message::About { name: card.name, hints: card.hints },
+            Message::About {
+                name: card.name,
+                hints: card.hints,
+            },
         ];
         for message in messages {
             let (kind, body) = message.encode();
@@ -304,7 +321,12 @@ mod tests {
     #[test]
     fn useless_addresses_are_left_out() {
         let mut body = Vec::new();
-        let all = ["0.0.0.0:1", "224.0.0.1:9", "255.255.255.255:9", "192.0.2.1:0"];
+        let all = [
+            "0.0.0.0:1",
+            "224.0.0.1:9",
+            "255.255.255.255:9",
+            "192.0.2.1:0",
+        ];
         put_hints(&mut body, &all.map(|hint| hint.parse().expect("address")));
         assert_eq!(hints(&mut body.as_slice()), Some(Vec::new()));
     }

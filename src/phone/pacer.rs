@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_jittering_microphone_does_not_show_in_the_packets() {
-        let jitter = |count: u32| f64::from(count.wrapping_mul(2_654_435_761) >> 20) / 4096.0 * 2_500.0;
+        let jitter =
+            |count: u32| f64::from(count.wrapping_mul(2_654_435_761) >> 20) / 4096.0 * 2_500.0;
         let (wait, deviation) = run(20_000.0, jitter, 60);
         assert!(wait < 10_000, "waited {wait} us");
         assert!(deviation <= MAX_LEAN as u64);

@@ -83,11 +83,16 @@ mod tests {
     fn moves_only_when_the_challenge_comes_back_from_there() {
         let mut rng = ChaCha20Rng::from_seed([3; 32]);
         let mut roam = Roam::new(path(1));
-        let nonce = roam.heard(path(2), Duration::ZERO, &mut rng).expect("challenge");
+        let nonce = roam
+            .heard(path(2), Duration::ZERO, &mut rng)
+            .expect("challenge");
         assert!(!roam.answered(path(3), nonce));
         assert!(!roam.answered(path(2), [0; 8]));
         assert_eq!(roam.path(), path(1));
-        assert_eq!(roam.heard(path(2), Duration::from_millis(99), &mut rng), None);
+        assert_eq!(
+            roam.heard(path(2), Duration::from_millis(99), &mut rng),
+            None
+        );
         assert!(roam.answered(path(2), nonce));
         assert_eq!(roam.path(), path(2));
     }

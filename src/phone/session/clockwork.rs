@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::{Heard, Io, LOST, Loss, Session, Stage};
 use crate::phone::message::Bye;
 use crate::phone::timer::Timer;
-use super::{Io, LOST, Loss, Session, Stage};
 
 impl Session {
     /// Some deadline has passed.
@@ -23,8 +23,7 @@ impl Session {
                 self.flush(io);
             }
             Timer::KeyAge => {
-                self.events
-                    .push_back(super::Heard::Lost(Loss::KeysTooOld));
+                self.events.push_back(Heard::Lost(Loss::KeysTooOld));
                 self.close(Bye::KeysTooOld, io);
             }
             Timer::Forget => {
@@ -51,7 +50,10 @@ impl Session {
                 self.flush(io);
             }
             Timer::Bye => self.repeat_bye(io),
-            Timer::Idle => self.close(Bye::Done, io),
+            Timer::Idle => {
+                self.events.push_back(Heard::Closed);
+                self.close(Bye::Done, io);
+            }
             Timer::Gone => self.die(),
         }
     }

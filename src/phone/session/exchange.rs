@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use rand_core::Rng;
 
+use super::{Heard, Io, Loss, Session, Stage};
+use crate::peer::DeviceCert;
 use crate::phone::kem::{self, CT, EK, Offer};
 use crate::phone::keys::Role;
 use crate::phone::sas::{Parts, Transcript};
 use crate::phone::timer::Timer;
-use super::{Heard, Io, Loss, Session, Stage};
-use crate::peer::DeviceCert;
 
 impl Session {
     /// As initiator: offer a fresh encapsulation key for the next epoch.
@@ -79,7 +79,8 @@ impl Session {
             return self.lose(Loss::Protocol);
         };
         self.remember_transcript(offer.ek.as_slice(), ct);
-        self.channel.advance(&shared, offer.ek.as_slice(), ct, io.now);
+        self.channel
+            .advance(&shared, offer.ek.as_slice(), ct, io.now);
         self.begin_epoch(io.now);
         let spread = u64::from(io.rng.next_u32()) % (2 * REKEY_SPREAD.as_millis() as u64);
         let after = REKEY - REKEY_SPREAD + Duration::from_millis(spread);
@@ -99,7 +100,8 @@ impl Session {
 
     fn open(&mut self, now: Duration) {
         self.stage = Stage::Open;
-        self.timers.set(Timer::Ping, now + super::clockwork::PING_IDLE);
+        self.timers
+            .set(Timer::Ping, now + super::clockwork::PING_IDLE);
         self.events.push_back(Heard::Up);
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 
+use crate::peer::{DeviceCert, PeerId};
 use crate::phone::channel::{Channel, Opened, Plain};
 use crate::phone::handshake::Finished;
 use crate::phone::kem::Offer;
@@ -27,7 +28,6 @@ use crate::phone::stream::{Receiver, Sender};
 use crate::phone::timer::{Timer, Timers};
 use crate::phone::types::{Datagram, Frame, MAX_OPUS, Output, Path};
 use crate::phone::wire::Data;
-use crate::peer::{DeviceCert, PeerId};
 
 /// What the session needs from outside while it handles something.
 pub struct Io<'a> {
@@ -48,6 +48,8 @@ pub enum Heard {
     Bye(Bye),
     /// Nothing authentic came for too long, or the peer proved to be somebody else.
     Lost(Loss),
+    /// Nobody wanted anything of the session any more, so it says farewell.
+    Closed,
     /// The session lives on another path now.
     Moved,
     /// Nothing is left of the session.
@@ -211,14 +213,6 @@ impl Session {
     /// Still on the way to open, or open.
     pub fn is_alive(&self) -> bool {
         matches!(self.stage, Stage::Keys | Stage::Open)
-    }
-
-    pub fn is_dead(&self) -> bool {
-        self.stage == Stage::Dead
-    }
-
-    pub fn role(&self) -> Role {
-        self.role
     }
 
     pub fn rtt(&self) -> Option<Duration> {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use super::{Io, Session, Stage};
 use crate::phone::channel::Plain;
 use crate::phone::plain::{Builder, Item, Lane};
 use crate::phone::stream::OVERHEAD;
 use crate::phone::timer::Timer;
 use crate::phone::types::{Frame, Output, Path};
 use crate::phone::wire::{PLAIN, PLAIN_WIDE};
-use super::{Io, Session, Stage};
 
 impl Session {
     /// Sends all that is due, unless the constant stream carries it.
@@ -30,7 +30,8 @@ impl Session {
             .filter_map(|lane| lane.out.deadline(rto))
             .min();
         let wanted = self.is_alive() && !is_constant;
-        self.timers.set_or_stop(Timer::Repeat, repeat.filter(|_| wanted));
+        self.timers
+            .set_or_stop(Timer::Repeat, repeat.filter(|_| wanted));
     }
 
     /// One packet of the constant stream.
@@ -77,9 +78,8 @@ impl Session {
             return true;
         }
         let rto = self.rto();
-        let due = |lane: &super::Stream| {
-            lane.into.owes_acknowledgement() || lane.out.is_due(now, rto)
-        };
+        let due =
+            |lane: &super::Stream| lane.into.owes_acknowledgement() || lane.out.is_due(now, rto);
         let may_signal = self.stage == Stage::Open;
         let has_talk = self.ping_due || self.pong_due.is_some() || due(&self.signal);
         self.is_alive() && (due(&self.keys) || may_signal && has_talk)
