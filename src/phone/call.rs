@@ -49,7 +49,13 @@ pub struct BrokenCommitment;
 
 impl Call {
     /// A call that a local command makes: the consent comes with it.
-    pub(super) fn dialled(id: CallId, peer: PeerId, wire_id: [u8; 16], nonce: [u8; 32], unix: u64) -> Call {
+    pub(super) fn dialled(
+        id: CallId,
+        peer: PeerId,
+        wire_id: [u8; 16],
+        nonce: [u8; 32],
+        unix: u64,
+    ) -> Call {
         Call {
             consent: Some(Consent::given_by_local_command(id)),
             stage: Stage::Connecting,
@@ -154,7 +160,9 @@ impl Call {
         transcript: &Transcript,
         caller: &[u8; 32],
     ) -> Option<Result<[String; 4], BrokenCommitment>> {
-        let commit = self.commit.filter(|_| self.stage == Stage::Active && self.words.is_none())?;
+        let commit = self
+            .commit
+            .filter(|_| self.stage == Stage::Active && self.words.is_none())?;
         if !transcript.is_kept(&commit, caller) {
             return Some(Err(BrokenCommitment));
         }
@@ -190,11 +198,6 @@ impl Call {
             Stage::Ringing => (Why::DeclinedHere, Bye::Declined),
             Stage::Connecting | Stage::Waiting => (Why::Cancelled, Bye::Cancelled),
         }
-    }
-
-    /// Seconds talked so far.
-    pub fn seconds(&self, unix: u64) -> u64 {
-        self.answered.map_or(0, |at| unix.saturating_sub(at))
     }
 
     fn begin(&mut self, unix: u64) {

@@ -1,4 +1,501 @@
-//! The phone itself, pure: what goes in and what comes out. The call machine is to be written.
+//! The phone without its body: sessions, calls, contacts, as one deterministic machine.
+//!
+//! No clock, socket, task, lock or randomness of its own: the driver hands in one [`Input`] at a
+//! time with the moment it happened, takes [`Output`]s until there are none, and comes back at
+//! [`Phone::deadline`]. The same inputs and seed give the same outputs.
+//!
+//! ```text
+//! phone.handle(input, now);
+//! while let Some(output) = phone.poll() { ... }
+//! wait until phone.deadline() or the next input
+//! ```
+//!
+//! Nothing that comes over the network can make it panic, grow without bound, or open the
+//! microphone (see [`consent`]).
 
+mod book;
+mod call;
+mod channel;
 mod consent;
+mod dial;
+mod friends;
+mod gate;
+mod handshake;
+mod kem;
+mod keys;
+mod knock;
+mod message;
+mod orders;
+mod pacer;
+mod plain;
+mod reach;
+mod replay;
+mod roam;
+mod sas;
+mod session;
+mod stream;
+mod talk;
+mod texts;
+mod timer;
 pub mod types;
+mod wire;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use book::Book;
+use call::Call;
+use dial::Attempt;
+use friends::Friends;
+use gate::Gate;
+use knock::HalfOpen;
+use message::Bye;
+use session::{Heard, Io, Session};
+use texts::Texts;
+use types::{Change, Input, Media, Now, Output, Path, SaveId};
+
+use crate::api::{
+    CallId, CallView, ContactView, Done, Event, PathKind, Presence, Refusal, RequestId,
+};
+use crate::peer::{Contact, DeviceCert, DeviceKeys, Invite, PeerId, SafeText};
+
+/// What a phone is made of.
+#[derive(Debug)]
+pub struct Settings {
+    /// From the operating system's generator. Everything random hangs on it.
+    pub seed: [u8; 32],
+    pub device: DeviceKeys,
+    /// Binds `device` to the identity.
+    pub cert: DeviceCert,
+    pub identity: PeerId,
+    /// What others are told that we are called.
+    pub name: SafeText,
+    pub contacts: Vec<Contact>,
+    pub invites: Vec<Invite>,
+    /// Where this phone can be reached, best first.
+    pub addresses: Vec<SocketAddr>,
+    /// Answer each call of a contact at once. The owner's standing consent.
+    pub auto_answer: bool,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Phone {
+    me: Me,
+    rng: ChaCha20Rng,
+    book: Book,
+    gate: Gate,
+    attempts: BTreeMap<PeerId, Attempt>,
+    half_open: BTreeMap<u32, HalfOpen>,
+    sessions: BTreeMap<SessionId, Session>,
+    next_session: SessionId,
+    by_index: BTreeMap<u32, SessionId>,
+    by_peer: BTreeMap<PeerId, SessionId>,
+    calls: BTreeMap<CallId, Call>,
+    next_call: u32,
+    /// The call that the microphone and the loudspeaker serve.
+    served: Option<CallId>,
+    muted: bool,
+    friends: Friends,
+    texts: Texts,
+    saves: BTreeMap<SaveId, AfterSave>,
+    next_save: u64,
+    out: VecDeque<Output>,
+}
+
+type SessionId = u64;
+
+#[derive(Debug)]
+struct Me {
+    device: DeviceKeys,
+    cert: DeviceCert,
+    identity: PeerId,
+    name: SafeText,
+    addresses: Vec<SocketAddr>,
+    auto_answer: bool,
+}
+
+/// What waits for a change to be on the disk.
+#[derive(Debug)]
+enum AfterSave {
+    Nothing,
+    Reply(RequestId, Done),
+    /// The new contact is safe here: now the other side may count on it.
+    Welcome(PeerId),
+}
+
+/// What a screen wants to know of the phone, beside what the engine knows itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub calls: Vec<CallView>,
+    pub contacts: Vec<ContactView>,
+    pub muted: bool,
+}
+
+/// The line under a call, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Numbers {
+    /// Round trip, smoothed; 0 before it was measured.
+    pub rtt_ms: f32,
+    /// Voice packets with a frame in them since the answer.
+    pub sent: u64,
+    pub received: u64,
+}
+
+impl Phone {
+    pub fn new(settings: Settings, now: Now) -> Phone {
+        let mut rng = ChaCha20Rng::from_seed(settings.seed);
+        let mut gate = Gate::new(settings.device.x_public(), &mut rng);
+        let book = Book::new(settings.contacts, settings.invites);
+        gate.admit_only(book.secrets());
+        let mut phone = Phone {
+            me: Me {
+                device: settings.device,
+                cert: settings.cert,
+                identity: settings.identity,
+                name: settings.name,
+                addresses: settings.addresses,
+                auto_answer: settings.auto_answer,
+            },
+            rng,
+            book,
+            gate,
+            attempts: BTreeMap::new(),
+            half_open: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            next_session: 0,
+            by_index: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            next_call: 1,
+            served: None,
+            muted: false,
+            friends: Friends::default(),
+            texts: Texts::default(),
+            saves: BTreeMap::new(),
+            next_save: 1,
+            out: VecDeque::with_capacity(64),
+        };
+        phone.resume_joining(now);
+        phone
+    }
+
+    /// Takes in one thing that happened. Take all [`Phone::poll`] has before the next one.
+    pub fn handle(&mut self, input: Input<'_>, now: Now) {
+        match input {
+            Input::Request(id, command) => self.order(id, command, now),
+            Input::Receive(from, bytes) => self.receive(from, bytes, now),
+            Input::Voice(call, frame) => self.speak(call, frame, now),
+            Input::Saved(id, written) => self.saved(id, written, now),
+            Input::Timeout => self.timeout(now),
+            Input::Addresses(addresses) => self.me.addresses = addresses,
+            Input::Certificate(cert) => self.me.cert = *cert,
+            Input::Shutdown => self.shut_down(now),
+        }
+        self.settle(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When to come back with [`Input::Timeout`], on the clock of [`Now::mono`].
+    pub fn deadline(&self) -> Option<Duration> {
+        let sessions = self.sessions.values().filter_map(Session::deadline);
+        let attempts = self.attempts.values().map(Attempt::deadline);
+        let half_open = self.half_open.values().map(|half| half.until);
+        let calls = self.calls.values().filter_map(|call| call.ring_until);
+        let others = self.friends.deadline().into_iter();
+        sessions
+            .chain(attempts)
+            .chain(half_open)
+            .chain(calls)
+            .chain(others)
+            .min()
+    }
+
+    pub fn status(&self) -> Snapshot {
+        Snapshot {
+            calls: self
+                .calls
+                .values()
+                .map(|call| self.call_view(call))
+                .collect(),
+            contacts: self
+                .book
+                .contacts()
+                .map(|contact| self.book.view(contact, self.presence(&contact.id)))
+                .collect(),
+            muted: self.muted,
+        }
+    }
+
+    /// `None` when there is no such call or it has no session yet.
+    pub fn call_numbers(&self, call: CallId) -> Option<Numbers> {
+        let call = self.calls.get(&call)?;
+        let session = self.session_with(&call.peer)?;
+        let rtt = session.rtt().unwrap_or_default();
+        Some(Numbers {
+            rtt_ms: rtt.as_secs_f32() * 1000.0,
+            sent: session.voice_sent,
+            received: session.voice_received,
+        })
+    }
+
+    /// Does everything that follows from what the sessions have heard, until nothing follows.
+    fn settle(&mut self, now: Now) {
+        while let Some((id, heard)) = self.next_heard() {
+            self.hear(id, heard, now);
+        }
+        self.reindex();
+    }
+
+    fn next_heard(&mut self) -> Option<(SessionId, Heard)> {
+        self.sessions
+            .iter_mut()
+            .find_map(|(&id, session)| session.poll().map(|heard| (id, heard)))
+    }
+
+    fn hear(&mut self, id: SessionId, heard: Heard, now: Now) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        let peer = session.peer;
+        let is_current = self.by_peer.get(&peer) == Some(&id);
+        match heard {
+            Heard::Gone => self.forget_session(id),
+            _ if !is_current => {}
+            Heard::Up => self.session_up(peer, now),
+            Heard::Message(message) => self.take_message(peer, message, now),
+            Heard::Voice(frame) => self.hear_voice(peer, frame),
+            Heard::Bye(reason) => self.session_ended(peer, Some(reason), None, now),
+            Heard::Lost(loss) => self.session_ended(peer, None, Some(loss), now),
+            Heard::Closed => self.session_ended(peer, None, None, now),
+            Heard::Moved => self.tell_path(peer),
+        }
+    }
+
+    /// Everything that waited for a session with `peer` begins.
+    fn session_up(&mut self, peer: PeerId, now: Now) {
+        self.attempts.remove(&peer);
+        self.tell_presence(peer);
+        self.remember_address(peer, now);
+        self.join_over_session(peer, now);
+        self.invite_over_session(peer, now);
+        self.send_texts(peer, now);
+        self.update_wanted(peer, now);
+    }
+
+    /// No packet goes over this session any more.
+    fn session_ended(
+        &mut self,
+        peer: PeerId,
+        reason: Option<Bye>,
+        loss: Option<session::Loss>,
+        now: Now,
+    ) {
+        self.by_peer.remove(&peer);
+        self.end_call_with_session(peer, reason, loss, now);
+        self.fail_texts(peer);
+        self.joining_failed(peer, now);
+        self.tell_presence(peer);
+    }
+
+    fn timeout(&mut self, now: Now) {
+        let Phone {
+            sessions, rng, out, ..
+        } = self;
+        for session in sessions.values_mut() {
+            session.timeout(&mut Io {
+                now: now.mono,
+                unix: now.unix,
+                rng,
+                out,
+            });
+        }
+        self.settle(now);
+        self.half_open.retain(|_, half| now.mono < half.until);
+        self.retry_attempts(now);
+        self.end_rung_out(now);
+        self.retry_joining(now);
+    }
+
+    fn shut_down(&mut self, now: Now) {
+        for call in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.finish(call, crate::api::Why::ShutDown, None, now);
+        }
+        self.each_session(now, |session, io| {
+            session.close_at_once(Bye::ShutDown, io);
+        });
+        self.attempts.clear();
+    }
+
+    fn each_session(&mut self, now: Now, mut act: impl FnMut(&mut Session, &mut Io<'_>)) {
+        let Phone {
+            sessions, rng, out, ..
+        } = self;
+        for session in sessions.values_mut() {
+            act(
+                session,
+                &mut Io {
+                    now: now.mono,
+                    unix: now.unix,
+                    rng,
+                    out,
+                },
+            );
+        }
+    }
+
+    /// Does something with the live session with `peer`, if there is one.
+    fn with_session<T>(
+        &mut self,
+        peer: &PeerId,
+        now: Now,
+        act: impl FnOnce(&mut Session, &mut Io<'_>) -> T,
+    ) -> Option<T> {
+        let id = self.by_peer.get(peer)?;
+        let session = self.sessions.get_mut(id)?;
+        let mut io = Io {
+            now: now.mono,
+            unix: now.unix,
+            rng: &mut self.rng,
+            out: &mut self.out,
+        };
+        Some(act(session, &mut io))
+    }
+
+    fn session_with(&self, peer: &PeerId) -> Option<&Session> {
+        self.sessions.get(self.by_peer.get(peer)?)
+    }
+
+    fn has_open_session(&self, peer: &PeerId) -> bool {
+        self.session_with(peer).is_some_and(Session::is_open)
+    }
+
+    fn forget_session(&mut self, id: SessionId) {
+        self.sessions.remove(&id);
+        self.by_peer.retain(|_, session| *session != id);
+        self.by_index.retain(|_, session| *session != id);
+    }
+
+    /// Keeps the table of indices that packets to us may carry.
+    fn reindex(&mut self) {
+        for (&id, session) in &mut self.sessions {
+            if session.take_indices_changed() {
+                self.by_index.retain(|_, owner| *owner != id);
+                self.by_index
+                    .extend(session.indices_in().map(|index| (index, id)));
+            }
+        }
+    }
+
+    /// Keeps a session as long as somebody wants something of it.
+    fn update_wanted(&mut self, peer: PeerId, now: Now) {
+        let wanted = self.call_with(&peer).is_some()
+            || self.texts.is_waiting(&peer)
+            || self.friends.is_joining(&peer);
+        self.with_session(&peer, now, |session, io| session.set_wanted(wanted, io.now));
+    }
+
+    fn presence(&self, peer: &PeerId) -> Presence {
+        if self.has_open_session(peer) {
+            Presence::Connected
+        } else {
+            Presence::Unknown
+        }
+    }
+
+    fn tell_presence(&mut self, peer: PeerId) {
+        let presence = self.presence(&peer);
+        let Some(contact) = self.book.get(&peer) else {
+            return;
+        };
+        let event = Event::Presence {
+            peer: contact.petname.clone(),
+            id: peer,
+            presence,
+        };
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn tell_path(&mut self, peer: PeerId) {
+        let Some(call) = self.call_with(&peer) else {
+            return;
+        };
+        let (id, numbers) = (call.id, self.call_numbers(call.id));
+        self.out.push_back(Output::Event(Event::Path {
+            call: id,
+            path: PathKind::Direct,
+            rtt_ms: numbers.map_or(0.0, |numbers| numbers.rtt_ms),
+        }));
+    }
+
+    /// Asks for a change to be kept; `after` happens when it is.
+    fn save(&mut self, change: Change, after: AfterSave) {
+        let id = SaveId(self.next_save);
+        self.next_save += 1;
+        self.saves.insert(id, after);
+        self.out.push_back(Output::Save(id, change));
+    }
+
+    fn saved(&mut self, id: SaveId, written: bool, now: Now) {
+        match self.saves.remove(&id) {
+            None | Some(AfterSave::Nothing) => {}
+            Some(AfterSave::Reply(request, done)) => {
+                let result = if written {
+                    Ok(done)
+                } else {
+                    Err(not_written())
+                };
+                self.reply(request, result);
+            }
+            Some(AfterSave::Welcome(peer)) if written => self.welcome(peer, now),
+            Some(AfterSave::Welcome(_)) => {}
+        }
+    }
+
+    fn reply(&mut self, request: RequestId, result: Result<Done, Refusal>) {
+        self.out.push_back(Output::Reply(request, result));
+    }
+
+    fn media(&mut self, media: Media) {
+        self.out.push_back(Output::Media(media));
+    }
+
+    /// An index that no packet to us may carry yet.
+    fn free_index(&mut self) -> u32 {
+        loop {
+            let index = self.rng.next_u32();
+            let is_taken = self.by_index.contains_key(&index)
+                || self.half_open.contains_key(&index)
+                || self.attempts.values().any(|attempt| attempt.sidx == index);
+            if !is_taken {
+                return index;
+            }
+        }
+    }
+
+    fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+}
+
+fn not_written() -> Refusal {
+    Refusal {
+        trouble: crate::api::Trouble::Other,
+        why: "it could not be written to the disk; the log says why".into(),
+    }
+}
+
+fn udp_address(path: Path) -> SocketAddr {
+    let Path::Udp(address) = path;
+    address
+}

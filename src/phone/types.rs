@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 pub use super::consent::OpenMic;
 pub use crate::api::CallId;
 use crate::api::{Command, Done, Event, Refusal, RequestId};
-use crate::peer::{Contact, Invite, PeerId};
+use crate::peer::{Contact, DeviceCert, Invite, PeerId};
 
 /// The moment at which something happens. The phone never reads a clock: it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub enum Input<'a> {
     Timeout,
     /// The addresses at which this phone can be reached have changed.
     Addresses(Vec<SocketAddr>),
+    /// A renewed certificate for our device.
+    Certificate(Box<DeviceCert>),
     /// End all calls and sessions; the phone says BYE to everybody.
     Shutdown,
 }

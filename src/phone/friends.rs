@@ -1,0 +1,451 @@
+//! Becoming contacts by an invite, and everything that changes the list of contacts.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::book::{self, pairwise};
+use super::message::{Bye, Card, Message};
+use super::types::{Change, Now, Output};
+use super::{AfterSave, Phone, orders, udp_address};
+use crate::api::{Done, Event, Refusal, RequestId, Trouble, Why};
+use crate::peer::{Contact, Invite, PeerId, SafeText, Secret32};
+
+#[derive(Debug, Default)]
+pub struct Friends {
+    /// Invites opened here that the other phone has not confirmed.
+    joining: BTreeMap<PeerId, Join>,
+    /// Who came in by which of our invites, in sessions that stand now.
+    guests: BTreeMap<PeerId, [u8; 16]>,
+    /// What to tell a new contact once he is on our disk.
+    welcomes: BTreeMap<PeerId, Card>,
+}
+
+#[derive(Debug)]
+struct Join {
+    /// Our half of the pairwise secret in the present session.
+    half: [u8; 32],
+    pause: Duration,
+    next_try: Option<Duration>,
+}
+
+impl Friends {
+    pub fn is_joining(&self, peer: &PeerId) -> bool {
+        self.joining.contains_key(peer) || self.welcomes.contains_key(peer)
+    }
+
+    pub fn deadline(&self) -> Option<Duration> {
+        self.joining.values().filter_map(|join| join.next_try).min()
+    }
+
+    pub fn came_by_invite(&mut self, peer: PeerId, token: [u8; 16]) {
+        self.guests.insert(peer, token);
+    }
+}
+
+impl Phone {
+    pub(super) fn make_invite(&mut self, request: RequestId, lifetime: u64, uses: u32, now: Now) {
+        while let Some(token) = self.book.take_expired_invite(now.unix) {
+            self.save(Change::RemoveInvite(token), AfterSave::Nothing);
+        }
+        if self.book.invites_left() == 0 {
+            let why = "too many invites are open; wait until some have expired";
+            return self.reply(request, Err(orders::refusal(Trouble::NotNow, why)));
+        }
+        let invite = Invite {
+            id: self.me.identity,
+            device: self.me.device.x_public(),
+            token: self.random(),
+            expires: now.unix.saturating_add(lifetime.min(MAX_LIFETIME)),
+            uses: uses.clamp(1, 100),
+            claimed_by: Vec::new(),
+            hints: self.me.addresses.clone(),
+        };
+        let done = Done::Invite {
+            line: invite.to_line(),
+            expires: book::timestamp(invite.expires),
+        };
+        self.book.put_invite(invite.clone());
+        self.gate.admit_only(self.book.secrets());
+        self.save(Change::Invite(invite), AfterSave::Reply(request, done));
+    }
+
+    pub(super) fn add_contact(
+        &mut self,
+        request: RequestId,
+        line: &str,
+        name: Option<String>,
+        now: Now,
+    ) {
+        match self.pending_contact(line, name, now) {
+            Ok(contact) => {
+                let peer = contact.id;
+                let done = Done::Contact(self.book.view(&contact, self.presence(&peer)));
+                self.book.put(contact.clone());
+                self.friends.joining.insert(peer, Join::new());
+                let saved = AfterSave::Reply(request, done);
+                self.save(Change::Contact(Box::new(contact)), saved);
+                self.tell_contact(peer);
+                self.try_joining(peer, now);
+            }
+            Err(Ok(known)) => self.reply(request, Ok(known)),
+            Err(Err(refusal)) => self.reply(request, Err(refusal)),
+        }
+    }
+
+    /// The contact that a line would make; or the answer, if it makes none.
+    fn pending_contact(
+        &self,
+        line: &str,
+        name: Option<String>,
+        now: Now,
+    ) -> Result<Contact, Result<Done, Refusal>> {
+        let refuse = |trouble, why: &str| Err(Err(orders::refusal(trouble, why)));
+        let invite = match Invite::parse_line(line).and_then(|i| i.check(now.unix).map(|()| i)) {
+            Ok(invite) => invite,
+            Err(error) => return refuse(Trouble::Usage, &error.to_string()),
+        };
+        if invite.id == self.me.identity {
+            return refuse(
+                Trouble::Usage,
+                "this is your own invite: send it to somebody else",
+            );
+        }
+        let known = self.book.get(&invite.id);
+        if known.is_none() && self.book.is_full() {
+            return refuse(
+                Trouble::NotNow,
+                "the contact list is full; remove somebody first",
+            );
+        }
+        if let Some(known) = known.filter(|known| known.pending.is_none()) {
+            return Err(Ok(Done::Contact(
+                self.book.view(known, self.presence(&known.id)),
+            )));
+        }
+        let wanted = match name {
+            Some(name) => SafeText::name(&name),
+            None => SafeText::name(&invite.id.short()),
+        };
+        Ok(Contact {
+            id: invite.id,
+            petname: self.book.free_petname(&wanted, &invite.id),
+            name: SafeText::name(&invite.id.short()),
+            device: invite.device,
+            dial: Secret32::new([0; 32]),
+            hints: book::merge_hints(None, &invite.hints),
+            verified: None,
+            blocked: false,
+            added: now.unix,
+            last_seen: None,
+            pending: Some(invite),
+        })
+    }
+
+    /// At start: goes on with invites that were opened in an earlier run.
+    pub(super) fn resume_joining(&mut self, now: Now) {
+        let pending = self.book.contacts().filter(|c| c.pending.is_some());
+        let peers: Vec<PeerId> = pending.map(|contact| contact.id).collect();
+        for peer in peers {
+            let join = Join {
+                next_try: Some(now.mono),
+                ..Join::new()
+            };
+            self.friends.joining.insert(peer, join);
+        }
+    }
+
+    pub(super) fn retry_joining(&mut self, now: Now) {
+        let joining = self.friends.joining.iter();
+        let due = joining.filter(|(_, join)| join.next_try.is_some_and(|at| now.mono >= at));
+        let due: Vec<PeerId> = due.map(|(&peer, _)| peer).collect();
+        for peer in due {
+            self.try_joining(peer, now);
+        }
+    }
+
+    fn try_joining(&mut self, peer: PeerId, now: Now) {
+        let is_expired = self.book.get(&peer).is_some_and(|contact| {
+            let invite = contact.pending.as_ref();
+            invite.is_some_and(|invite| now.unix >= invite.expires)
+        });
+        if is_expired {
+            self.friends.joining.remove(&peer);
+            return;
+        }
+        if let Some(join) = self.friends.joining.get_mut(&peer) {
+            join.next_try = None;
+        }
+        if !self.reach(peer, now) {
+            self.joining_failed(peer, now);
+        }
+    }
+
+    /// Not this time: tries again by itself, with growing pauses.
+    pub(super) fn joining_failed(&mut self, peer: PeerId, now: Now) {
+        self.friends.guests.remove(&peer);
+        self.friends.welcomes.remove(&peer);
+        if let Some(join) = self.friends.joining.get_mut(&peer) {
+            join.next_try = Some(now.mono + join.pause);
+            join.pause = (join.pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    /// A session with the inviter stands: ask to be added.
+    pub(super) fn join_over_session(&mut self, peer: PeerId, now: Now) {
+        let half = self.random();
+        let Some(join) = self.friends.joining.get_mut(&peer) else {
+            return;
+        };
+        join.half = half;
+        let request = Message::ContactRequest(self.card(half));
+        self.with_session(&peer, now, |session, io| session.send(&request, io));
+    }
+
+    /// Somebody who came in by an invite asks to be added: the invite was our consent.
+    pub(super) fn take_contact_request(&mut self, peer: PeerId, card: Card, now: Now) {
+        let Some(token) = self.friends.guests.get(&peer).copied() else {
+            return;
+        };
+        if !self.claim_invite(&token, peer, now) {
+            return;
+        }
+        let Some(session) = self.session_with(&peer) else {
+            return;
+        };
+        let (path, device) = (session.path(), session.peer_device());
+        let half = self.random();
+        let known = self.book.get(&peer).cloned();
+        let petname = match &known {
+            Some(known) => known.petname.clone(),
+            None => self.book.free_petname(&card.name, &peer),
+        };
+        let contact = Contact {
+            id: peer,
+            petname,
+            name: card.name,
+            device,
+            dial: pairwise(&card.half, &half),
+            hints: book::merge_hints(Some(udp_address(path)), &card.hints),
+            verified: known.as_ref().and_then(|known| known.verified),
+            blocked: false,
+            added: known.map_or(now.unix, |known| known.added),
+            last_seen: Some(now.unix),
+            pending: None,
+        };
+        self.friends.joining.remove(&peer);
+        self.friends.welcomes.insert(peer, self.card(half));
+        self.book.put(contact.clone());
+        self.gate.admit_only(self.book.secrets());
+        self.save(Change::Contact(Box::new(contact)), AfterSave::Welcome(peer));
+    }
+
+    /// Counts one use of an invite, once for each person. False if it is used up or expired.
+    fn claim_invite(&mut self, token: &[u8; 16], peer: PeerId, now: Now) -> bool {
+        let is_full = self.book.is_full() && self.book.get(&peer).is_none();
+        let Some(invite) = self.book.invite_mut(token) else {
+            return false;
+        };
+        if now.unix >= invite.expires || is_full {
+            return false;
+        }
+        if invite.claimed_by.contains(&peer) {
+            return true;
+        }
+        if invite.uses == 0 {
+            return false;
+        }
+        invite.uses -= 1;
+        invite.claimed_by.push(peer);
+        let invite = invite.clone();
+        self.save(Change::Invite(invite), AfterSave::Nothing);
+        true
+    }
+
+    /// The new contact is on our disk.
+    pub(super) fn welcome(&mut self, peer: PeerId, now: Now) {
+        self.tell_contact(peer);
+        self.tell_presence(peer);
+        if let Some(card) = self.friends.welcomes.remove(&peer) {
+            let ok = Message::ContactOk(card);
+            self.with_session(&peer, now, |session, io| session.send(&ok, io));
+        }
+        self.update_wanted(peer, now);
+    }
+
+    /// The inviter has added us.
+    pub(super) fn take_contact_ok(&mut self, peer: PeerId, card: &Card, now: Now) {
+        let Some(join) = self.friends.joining.remove(&peer) else {
+            return;
+        };
+        let heard_at = self.session_with(&peer).map(|s| udp_address(s.path()));
+        let Some(mut contact) = self.book.get(&peer).cloned() else {
+            return;
+        };
+        let had_no_name = *contact.petname == *contact.name;
+        contact.name = card.name.clone();
+        if had_no_name {
+            contact.petname = self.book.free_petname(&card.name, &peer);
+        }
+        contact.dial = pairwise(&join.half, &card.half);
+        contact.hints = book::merge_hints(heard_at, &card.hints);
+        contact.last_seen = Some(now.unix);
+        contact.pending = None;
+        self.book.put(contact.clone());
+        self.gate.admit_only(self.book.secrets());
+        self.save(Change::Contact(Box::new(contact)), AfterSave::Welcome(peer));
+    }
+
+    /// The peer tells where it is found and what it calls itself.
+    pub(super) fn take_about(&mut self, peer: PeerId, name: SafeText, hints: &[SocketAddr]) {
+        let heard_at = self.session_with(&peer).map(|s| udp_address(s.path()));
+        let Some(contact) = self.book.get_mut(&peer) else {
+            return;
+        };
+        let hints = book::merge_hints(heard_at, hints);
+        if contact.name == name && contact.hints == hints {
+            return;
+        }
+        contact.name = name;
+        contact.hints = hints;
+        let contact = Box::new(contact.clone());
+        self.save(Change::Contact(contact), AfterSave::Nothing);
+        self.tell_contact(peer);
+    }
+
+    pub(super) fn rename(&mut self, request: RequestId, who: &str, name: &str) {
+        let wanted = SafeText::name(name);
+        let found = self.book.find(who).cloned().and_then(|contact| {
+            let free = self.book.free_petname(&wanted, &contact.id);
+            let why = format!("another contact is called {wanted} already; choose another name");
+            if free == wanted {
+                Ok(contact)
+            } else {
+                Err(orders::refusal(Trouble::Usage, &why))
+            }
+        });
+        match found {
+            Ok(contact) => self.change(
+                request,
+                Contact {
+                    petname: wanted,
+                    ..contact
+                },
+            ),
+            Err(refusal) => self.reply(request, Err(refusal)),
+        }
+    }
+
+    pub(super) fn verify(&mut self, request: RequestId, who: &str, matches: bool, now: Now) {
+        let contact = match self.book.find(who) {
+            Ok(contact) => contact.clone(),
+            Err(refusal) => return self.reply(request, Err(refusal)),
+        };
+        let call = self.call_with(&contact.id).map(|call| call.id);
+        if let (false, Some(call)) = (matches, call) {
+            self.finish(call, Why::WordsDiffer, Some(Bye::WordsDiffer), now);
+        }
+        let verified = matches.then_some(now.unix);
+        self.change(
+            request,
+            Contact {
+                verified,
+                ..contact
+            },
+        );
+    }
+
+    pub(super) fn block(
+        &mut self,
+        request: RequestId,
+        who: &str,
+        on: crate::api::Switch,
+        now: Now,
+    ) {
+        let contact = match self.book.find(who) {
+            Ok(contact) => contact.clone(),
+            Err(refusal) => return self.reply(request, Err(refusal)),
+        };
+        let blocked = on.apply(contact.blocked);
+        if blocked {
+            self.part(contact.id, now);
+        }
+        self.change(request, Contact { blocked, ..contact });
+        self.gate.admit_only(self.book.secrets());
+    }
+
+    pub(super) fn remove(&mut self, request: RequestId, who: &str, now: Now) {
+        let peer = match self.book.find(who) {
+            Ok(contact) => contact.id,
+            Err(refusal) => return self.reply(request, Err(refusal)),
+        };
+        self.part(peer, now);
+        let Some(contact) = self.book.remove(&peer) else {
+            return;
+        };
+        self.friends.joining.remove(&peer);
+        self.attempts.remove(&peer);
+        self.gate.admit_only(self.book.secrets());
+        let view = self.book.view(&contact, self.presence(&peer));
+        let saved = AfterSave::Reply(request, Done::Nothing);
+        self.save(Change::RemoveContact(peer), saved);
+        self.out.push_back(Output::Event(Event::Contact {
+            contact: view,
+            removed: true,
+        }));
+    }
+
+    pub(super) fn tell_contact(&mut self, peer: PeerId) {
+        let Some(contact) = self.book.get(&peer) else {
+            return;
+        };
+        let contact = self.book.view(contact, self.presence(&peer));
+        self.out.push_back(Output::Event(Event::Contact {
+            contact,
+            removed: false,
+        }));
+    }
+
+    /// Ends whatever there is with a peer, without a reason that would tell him more.
+    fn part(&mut self, peer: PeerId, now: Now) {
+        if let Some(call) = self.call_with(&peer) {
+            let (id, (why, bye)) = (call.id, call.hang_up());
+            self.finish(id, why, Some(bye), now);
+        }
+        self.close_session(peer, Bye::Done, now);
+        self.fail_texts(peer);
+    }
+
+    /// Stores a changed contact, then answers.
+    fn change(&mut self, request: RequestId, contact: Contact) {
+        let peer = contact.id;
+        self.book.put(contact.clone());
+        let done = Done::Contact(self.book.view(&contact, self.presence(&peer)));
+        let saved = AfterSave::Reply(request, done);
+        self.save(Change::Contact(Box::new(contact)), saved);
+        self.tell_contact(peer);
+    }
+
+    fn card(&self, half: [u8; 32]) -> Card {
+        Card {
+            name: self.me.name.clone(),
+            half,
+            hints: self.me.addresses.clone(),
+        }
+    }
+}
+
+impl Join {
+    fn new() -> Join {
+        Join {
+            half: [0; 32],
+            pause: FIRST_PAUSE,
+            next_try: None,
+        }
+    }
+}
+
+/// A year: longer than anybody remembers having sent an invite.
+const MAX_LIFETIME: u64 = 366 * 24 * 3600;
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(600);

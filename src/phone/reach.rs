@@ -1,0 +1,103 @@
+//! Reaching a peer: a session if there is none.
+
+use super::dial::Attempt;
+use super::types::{Change, Now, Output, Path};
+use super::{AfterSave, Phone, book, udp_address};
+use crate::api::Why;
+use crate::peer::PeerId;
+
+impl Phone {
+    /// Makes sure that a session stands or is being made. False if no way to the peer is known.
+    pub(super) fn reach(&mut self, peer: PeerId, now: Now) -> bool {
+        let has_session = self
+            .session_with(&peer)
+            .is_some_and(|session| session.is_alive());
+        if has_session || self.attempts.contains_key(&peer) {
+            return true;
+        }
+        let Some(target) = self.book.target(&peer) else {
+            return false;
+        };
+        let sidx = self.free_index();
+        let secret = self.me.device.x_secret().clone();
+        let Ok(attempt) = Attempt::new(target, sidx, &secret, now, &mut self.rng) else {
+            return false;
+        };
+        self.transmit_hello(&attempt);
+        self.attempts.insert(peer, attempt);
+        true
+    }
+
+    pub(super) fn retry_attempts(&mut self, now: Now) {
+        let over: Vec<PeerId> = self.attempts_where(|attempt| attempt.is_over(now.mono));
+        for peer in over {
+            self.attempts.remove(&peer);
+            self.not_reached(peer, now);
+        }
+        for peer in self.attempts_where(|attempt| attempt.is_due(now.mono)) {
+            self.repeat_attempt(peer, now);
+        }
+    }
+
+    /// Nobody needs this attempt any more: no packet more for it.
+    pub(super) fn drop_unwanted_attempt(&mut self, peer: PeerId) {
+        let wanted = self.call_with(&peer).is_some()
+            || self.texts.is_waiting(&peer)
+            || self.friends.is_joining(&peer);
+        if !wanted {
+            self.attempts.remove(&peer);
+        }
+    }
+
+    /// The peer was heard: remember where, and when.
+    pub(super) fn remember_address(&mut self, peer: PeerId, now: Now) {
+        let Some(session) = self.session_with(&peer) else {
+            return;
+        };
+        let (path, device): (Path, _) = (session.path(), session.peer_device());
+        let Some(contact) = self.book.get_mut(&peer) else {
+            return;
+        };
+        contact.hints = book::merge_hints(Some(udp_address(path)), &contact.hints);
+        contact.last_seen = Some(now.unix);
+        contact.device = device;
+        let contact = Box::new(contact.clone());
+        self.save(Change::Contact(contact), AfterSave::Nothing);
+    }
+
+    fn repeat_attempt(&mut self, peer: PeerId, now: Now) {
+        let sidx = self.free_index();
+        let secret = self.me.device.x_secret().clone();
+        let Some(mut attempt) = self.attempts.remove(&peer) else {
+            return;
+        };
+        if attempt.again(sidx, &secret, now, &mut self.rng).is_ok() {
+            self.transmit_hello(&attempt);
+            self.attempts.insert(peer, attempt);
+        } else {
+            self.not_reached(peer, now);
+        }
+    }
+
+    fn not_reached(&mut self, peer: PeerId, now: Now) {
+        if let Some(call) = self.call_with(&peer).map(|call| call.id) {
+            self.finish(call, Why::Unreachable, None, now);
+        }
+        self.fail_texts(peer);
+        self.joining_failed(peer, now);
+    }
+
+    fn transmit_hello(&mut self, attempt: &Attempt) {
+        let datagrams = attempt.datagrams();
+        self.out
+            .extend(datagrams.map(|(path, hello)| Output::Transmit(path, hello)));
+    }
+
+    fn attempts_where(&self, is_wanted: impl Fn(&Attempt) -> bool) -> Vec<PeerId> {
+        self.attempts
+            .iter()
+            .filter(|(_, attempt)| is_wanted(attempt))
+            .map(|(&peer, _)| peer)
+            .collect()
+    }
+}
