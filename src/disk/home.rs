@@ -1,0 +1,130 @@
+//! Where the files are.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+
+use crate::disk::DiskError;
+
+/// The directories of one phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    config: PathBuf,
+    data: PathBuf,
+    state: PathBuf,
+    runtime: PathBuf,
+}
+
+impl Home {
+    /// Everything under one directory (`--home`).
+    pub fn at(dir: impl Into<PathBuf>) -> Home {
+        let dir = dir.into();
+        Home {
+            config: dir.clone(),
+            data: dir.clone(),
+            state: dir.clone(),
+            runtime: dir,
+        }
+    }
+
+    /// The places of the XDG base directory specification, or the platform's own.
+    ///
+    /// # Errors
+    /// [`DiskError::NoHome`] if the user has no home directory.
+    pub fn xdg() -> Result<Home, DiskError> {
+        let dirs = ProjectDirs::from("", "", "twocan").ok_or(DiskError::NoHome)?;
+        let data = dirs.data_dir().to_owned();
+        let state = dirs.state_dir().unwrap_or(&data).to_owned();
+        let runtime = dirs.runtime_dir().unwrap_or(&state).to_owned();
+        Ok(Home {
+            config: dirs.config_dir().to_owned(),
+            data,
+            state,
+            runtime,
+        })
+    }
+
+    /// Makes the directories that are missing, closed to others.
+    pub fn create(&self) -> Result<(), DiskError> {
+        for dir in [&self.config, &self.data, &self.state, &self.runtime] {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+            made.map_err(DiskError::io("make the directory", dir))?;
+        }
+        Ok(())
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.config.join("config.toml")
+    }
+
+    pub fn identity_key(&self) -> PathBuf {
+        self.data.join("identity.key")
+    }
+
+    pub fn contacts(&self) -> PathBuf {
+        self.data.join("contacts.toml")
+    }
+
+    pub fn lock_file(&self) -> PathBuf {
+        self.data.join("lock")
+    }
+
+    pub fn history(&self) -> PathBuf {
+        self.state.join("history.jsonl")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.state.join("twocan.log")
+    }
+
+    /// Remembers the UDP port, so that the addresses in old invites stay good.
+    pub fn port_file(&self) -> PathBuf {
+        self.state.join("port")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.runtime.join("control.sock")
+    }
+
+    /// Where the identity and the contacts are, for messages.
+    pub fn data_dir(&self) -> &Path {
+        &self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn one_directory_holds_everything_and_is_closed() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = temp.path().join("deep/home");
+        let home = Home::at(&dir);
+        home.create().expect("made");
+        home.create().expect("made already");
+        let mode = dir.metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        for file in [
+            home.config_file(),
+            home.identity_key(),
+            home.socket(),
+            home.history(),
+        ] {
+            assert_eq!(file.parent(), Some(dir.as_path()));
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let temp = tempfile::NamedTempFile::new().expect("a file");
+        let error = Home::at(temp.path().join("below"))
+            .create()
+            .expect_err("below a file");
+        assert!(error.to_string().contains("below"), "{error}");
+    }
+}
