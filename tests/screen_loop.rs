@@ -169,6 +169,25 @@ async fn nothing_happens_nothing_is_drawn() {
     );
 }
 
+/// On the real clock, where two looks at it differ.
+#[tokio::test]
+async fn the_first_picture_comes_by_itself() {
+    let (exit, _) = with_screen(async |world| {
+        let drawn = async {
+            while world.pictures() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), drawn)
+            .await
+            .expect("a picture");
+        world.key('q').await;
+        world
+    })
+    .await;
+    assert!(matches!(exit, Ok(Exit::Left)), "{exit:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn meters_are_drawn_at_their_pace_and_keys_at_theirs() {
     let (exit, _) = with_screen(async |world| {

@@ -76,6 +76,7 @@ pub struct Driver<S, K> {
     settings: Settings,
     sound_test: Option<SoundTest>,
     dirty: Dirty,
+    begun: Instant,
     drawn: Option<Instant>,
     focused: bool,
     title: String,
@@ -106,6 +107,7 @@ impl<S: Surface, K: Keyboard> Driver<S, K> {
             settings,
             sound_test: None,
             dirty: Dirty::Whole,
+            begun: present(),
             drawn: None,
             focused: true,
             title: String::new(),
@@ -175,7 +177,7 @@ impl<S: Surface, K: Keyboard> Driver<S, K> {
             Dirty::Meters => self.settings.meter_gap,
             _ => self.settings.gap,
         };
-        self.drawn.map_or_else(present, |drawn| drawn + gap)
+        self.drawn.map_or(self.begun, |drawn| drawn + gap)
     }
 
     fn on_terminal(

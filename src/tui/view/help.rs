@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use crate::tui::action::Entry;
+use crate::tui::action::{Action, Entry};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
 use crate::tui::view::words::{fit, hints, pad, span, wrap};
@@ -30,17 +30,21 @@ pub fn draw(model: &Model, scroll: u16, frame: &mut Frame, area: Rect) {
         ..place
     };
     let more = model.look.glyphs.more;
+    let hidden = body < tall - 2;
     let version = model
         .me
         .as_ref()
         .map_or(String::new(), |me| format!("   twocan {}", me.version));
-    let mut line = hints(
-        model,
-        &[crate::tui::action::Action::CloseView],
-        usize::from(place.width),
-    );
+    let mut line = hints(model, &[Action::CloseView], usize::from(place.width));
     let room = usize::from(place.width).saturating_sub(line.width());
-    line.push_span(Span::raw(fit(&version, room, more)));
+    let keys = [Action::Down, Action::Up]
+        .map(|action| model.look.keymap.first(action).unwrap_or_default());
+    let scroll = if hidden {
+        format!("   {} more", keys.join(" "))
+    } else {
+        String::new()
+    };
+    line.push_span(Span::raw(fit(&format!("{scroll}{version}"), room, more)));
     frame.render_widget(line, bottom);
 }
 

@@ -83,14 +83,8 @@ pub fn field(
     let trouble: Vec<String> = trouble
         .map(|trouble| wrap(trouble, width))
         .unwrap_or_default();
-    let place = super::window(
-        model,
-        frame,
-        area,
-        title,
-        width as u16,
-        4 + trouble.len() as u16,
-    );
+    let tall = (wrap(text, width).len() + trouble.len() + 2) as u16;
+    let place = super::window(model, frame, area, title, width as u16, tall);
     let (shown, cursor) = field.window(usize::from(place.width).saturating_sub(3));
     let mut lines: Vec<Line> = wrap(text, usize::from(place.width).max(1))
         .into_iter()
