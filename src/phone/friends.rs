@@ -77,30 +77,31 @@ impl Phone {
         name: Option<String>,
         now: Now,
     ) {
-        match self.pending_contact(line, name, now) {
-            Ok(contact) => {
-                let peer = contact.id;
-                let done = Done::Contact(self.book.view(&contact, self.presence(&peer)));
-                self.book.put(contact.clone());
-                self.friends.joining.insert(peer, Join::new());
-                let saved = AfterSave::Reply(request, done);
-                self.save(Change::Contact(Box::new(contact)), saved);
-                self.tell_contact(peer);
-                self.try_joining(peer, now);
-            }
-            Err(Ok(known)) => self.reply(request, Ok(known)),
-            Err(Err(refusal)) => self.reply(request, Err(refusal)),
+        let contact = match self.pending_contact(line, name, now) {
+            Ok(contact) => contact,
+            Err(refusal) => return self.reply(request, Err(refusal)),
+        };
+        let peer = contact.id;
+        let done = Done::Contact(self.book.view(&contact, self.presence(&peer)));
+        if contact.pending.is_none() {
+            return self.reply(request, Ok(done));
         }
+        self.book.put(contact.clone());
+        self.friends.joining.insert(peer, Join::new());
+        let saved = AfterSave::Reply(request, done);
+        self.save(Change::Contact(Box::new(contact)), saved);
+        self.tell_contact(peer);
+        self.try_joining(peer, now);
     }
 
-    /// The contact that a line would make; or the answer, if it makes none.
+    /// The contact that a line makes: pending, unless the peer is one already.
     fn pending_contact(
         &self,
         line: &str,
         name: Option<String>,
         now: Now,
-    ) -> Result<Contact, Result<Done, Refusal>> {
-        let refuse = |trouble, why: &str| Err(Err(orders::refusal(trouble, why)));
+    ) -> Result<Contact, Refusal> {
+        let refuse = |trouble, why: &str| Err(orders::refusal(trouble, why));
         let invite = match Invite::parse_line(line).and_then(|i| i.check(now.unix).map(|()| i)) {
             Ok(invite) => invite,
             Err(error) => return refuse(Trouble::Usage, &error.to_string()),
@@ -119,9 +120,7 @@ impl Phone {
             );
         }
         if let Some(known) = known.filter(|known| known.pending.is_none()) {
-            return Err(Ok(Done::Contact(
-                self.book.view(known, self.presence(&known.id)),
-            )));
+            return Ok(known.clone());
         }
         let wanted = match name {
             Some(name) => SafeText::name(&name),

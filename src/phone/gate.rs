@@ -37,7 +37,7 @@ pub enum Caller {
 pub enum Verdict {
     Admit(Caller),
     /// We are under load: come again with this cookie.
-    Challenge(Datagram),
+    Challenge(Box<Datagram>),
     /// Say nothing.
     Drop,
 }
@@ -110,7 +110,7 @@ impl Gate {
         if busy && !self.jar.accepts(hello, from, now.mono, rng) {
             let cookie = self.jar.bake(from, now.mono, rng);
             return match seal_cookie(&door.dial, hello, &cookie, rng) {
-                Some(datagram) => Verdict::Challenge(datagram),
+                Some(datagram) => Verdict::Challenge(Box::new(datagram)),
                 None => Verdict::Drop,
             };
         }

@@ -66,7 +66,7 @@ impl Phone {
         let half_open = self.half_open.len();
         match self.gate.judge(hello, from, half_open, now, &mut self.rng) {
             Verdict::Admit(caller) => self.admit(from, hello, caller, now),
-            Verdict::Challenge(cookie) => self.out.push_back(Output::Transmit(from, cookie)),
+            Verdict::Challenge(cookie) => self.out.push_back(Output::Transmit(from, *cookie)),
             Verdict::Drop => {}
         }
     }

@@ -24,6 +24,7 @@ mod handshake;
 mod kem;
 mod keys;
 mod knock;
+mod listen;
 mod message;
 mod orders;
 mod pacer;
@@ -38,6 +39,7 @@ mod talk;
 mod texts;
 mod timer;
 pub mod types;
+mod view;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -58,9 +60,9 @@ use session::{Heard, Io, Session};
 use texts::Texts;
 use types::{Change, Input, Media, Now, Output, Path, SaveId};
 
-use crate::api::{
-    CallId, CallView, ContactView, Done, Event, PathKind, Presence, Refusal, RequestId,
-};
+pub use view::{Numbers, Snapshot};
+
+use crate::api::{CallId, Done, Refusal, RequestId};
 use crate::peer::{Contact, DeviceCert, DeviceKeys, Invite, PeerId, SafeText};
 
 /// What a phone is made of.
@@ -126,24 +128,6 @@ enum AfterSave {
     Reply(RequestId, Done),
     /// The new contact is safe here: now the other side may count on it.
     Welcome(PeerId),
-}
-
-/// What a screen wants to know of the phone, beside what the engine knows itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
-    pub calls: Vec<CallView>,
-    pub contacts: Vec<ContactView>,
-    pub muted: bool,
-}
-
-/// The line under a call, in numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Numbers {
-    /// Round trip, smoothed; 0 before it was measured.
-    pub rtt_ms: f32,
-    /// Voice packets with a frame in them since the answer.
-    pub sent: u64,
-    pub received: u64,
 }
 
 impl Phone {
@@ -217,34 +201,6 @@ impl Phone {
             .chain(calls)
             .chain(others)
             .min()
-    }
-
-    pub fn status(&self) -> Snapshot {
-        Snapshot {
-            calls: self
-                .calls
-                .values()
-                .map(|call| self.call_view(call))
-                .collect(),
-            contacts: self
-                .book
-                .contacts()
-                .map(|contact| self.book.view(contact, self.presence(&contact.id)))
-                .collect(),
-            muted: self.muted,
-        }
-    }
-
-    /// `None` when there is no such call or it has no session yet.
-    pub fn call_numbers(&self, call: CallId) -> Option<Numbers> {
-        let call = self.calls.get(&call)?;
-        let session = self.session_with(&call.peer)?;
-        let rtt = session.rtt().unwrap_or_default();
-        Some(Numbers {
-            rtt_ms: rtt.as_secs_f32() * 1000.0,
-            sent: session.voice_sent,
-            received: session.voice_received,
-        })
     }
 
     /// Does everything that follows from what the sessions have heard, until nothing follows.
@@ -403,39 +359,6 @@ impl Phone {
         self.with_session(&peer, now, |session, io| session.set_wanted(wanted, io.now));
     }
 
-    fn presence(&self, peer: &PeerId) -> Presence {
-        if self.has_open_session(peer) {
-            Presence::Connected
-        } else {
-            Presence::Unknown
-        }
-    }
-
-    fn tell_presence(&mut self, peer: PeerId) {
-        let presence = self.presence(&peer);
-        let Some(contact) = self.book.get(&peer) else {
-            return;
-        };
-        let event = Event::Presence {
-            peer: contact.petname.clone(),
-            id: peer,
-            presence,
-        };
-        self.out.push_back(Output::Event(event));
-    }
-
-    fn tell_path(&mut self, peer: PeerId) {
-        let Some(call) = self.call_with(&peer) else {
-            return;
-        };
-        let (id, numbers) = (call.id, self.call_numbers(call.id));
-        self.out.push_back(Output::Event(Event::Path {
-            call: id,
-            path: PathKind::Direct,
-            rtt_ms: numbers.map_or(0.0, |numbers| numbers.rtt_ms),
-        }));
-    }
-
     /// Asks for a change to be kept; `after` happens when it is.
     fn save(&mut self, change: Change, after: AfterSave) {
         let id = SaveId(self.next_save);
@@ -499,3 +422,6 @@ fn udp_address(path: Path) -> SocketAddr {
     let Path::Udp(address) = path;
     address
 }
+
+/// One call to talk in, one that waits or is held.
+const MAX_CALLS: usize = 2;

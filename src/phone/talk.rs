@@ -4,13 +4,10 @@
 
 use super::call::{Call, RING, Stage};
 use super::message::{Bye, Message};
-use super::session::Loss;
 use super::types::{Frame, Media, Now, Output};
-use super::{Phone, book, orders};
-use crate::api::{
-    CallId, CallState, CallView, Direction, Event, PathKind, Refusal, Switch, Trouble, Why,
-};
-use crate::peer::{PeerId, SafeText};
+use super::{MAX_CALLS, Phone, orders};
+use crate::api::{CallId, Refusal, Switch, Trouble, Why};
+use crate::peer::PeerId;
 
 impl Phone {
     pub(super) fn dial(&mut self, who: &str, muted: bool, now: Now) -> Result<CallId, Refusal> {
@@ -148,161 +145,8 @@ impl Phone {
         }
     }
 
-    pub(super) fn take_message(&mut self, peer: PeerId, message: Message, now: Now) {
-        let is_friend = self.book.is_friend(&peer);
-        match message {
-            Message::ContactRequest(card) => self.take_contact_request(peer, card, now),
-            Message::ContactOk(card) => self.take_contact_ok(peer, &card, now),
-            _ if !is_friend => {}
-            Message::Invite { id, commit } => self.take_invite(peer, id, commit, now),
-            Message::Ringing { id } => self.take_ringing(peer, id, now),
-            Message::Answer { id, nonce } => self.take_answer(peer, id, &nonce, now),
-            Message::Confirm { nonce } => self.take_confirm(peer, &nonce, now),
-            Message::Hold { on } => self.take_hold(peer, on, now),
-            Message::Text { id, text } => self.take_text(peer, id, text, now),
-            Message::TextOk { id } => self.take_text_ok(peer, id, now),
-            Message::About { name, hints } => self.take_about(peer, name, &hints),
-        }
-        self.update_wanted(peer, now);
-    }
-
-    /// A session stands: the call that waited for it is announced there.
-    pub(super) fn invite_over_session(&mut self, peer: PeerId, now: Now) {
-        let Some(transcript) = self
-            .session_with(&peer)
-            .and_then(|s| s.transcript().cloned())
-        else {
-            return;
-        };
-        let Some(call) = self.call_with(&peer) else {
-            return;
-        };
-        if call.stage != Stage::Connecting {
-            return;
-        }
-        let invite = Message::Invite {
-            id: call.wire_id,
-            commit: transcript.commit(&call.nonce()),
-        };
-        self.with_session(&peer, now, |session, io| session.send(&invite, io));
-    }
-
-    fn take_invite(&mut self, peer: PeerId, wire_id: [u8; 16], commit: [u8; 32], now: Now) {
-        if let Some(own) = self.call_with(&peer) {
-            let is_glare = matches!(own.stage, Stage::Connecting | Stage::Waiting);
-            if is_glare && wire_id < own.wire_id {
-                let id = own.id;
-                self.adopt(id, wire_id, commit, now);
-            }
-            return;
-        }
-        let id = self.new_call_id();
-        let nonce = self.random();
-        let call = Call::incoming(id, peer, wire_id, commit, nonce, now.unix);
-        let is_busy = self.calls.len() >= MAX_CALLS;
-        self.calls.insert(id, call);
-        if is_busy {
-            return self.finish(id, Why::Missed, Some(Bye::Busy), now);
-        }
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.ring_until = Some(now.mono + RING);
-        }
-        self.tell(id, None);
-        let ringing = Message::Ringing { id: wire_id };
-        self.with_session(&peer, now, |session, io| session.send(&ringing, io));
-        if self.me.auto_answer {
-            // The owner's setting is his consent. Nothing can be refused: the call rings.
-            let _ = self.answer(Some(id), false, now);
-        }
-    }
-
-    /// Both have dialled each other: one call, no ringing.
-    fn adopt(&mut self, id: CallId, wire_id: [u8; 16], commit: [u8; 32], now: Now) {
-        let Some(call) = self.calls.get_mut(&id) else {
-            return;
-        };
-        call.adopt(wire_id, commit, now.unix);
-        let answer = Message::Answer {
-            id: wire_id,
-            nonce: call.nonce(),
-        };
-        let peer = call.peer;
-        self.begin_talking(id, peer, &answer, now);
-    }
-
-    fn take_ringing(&mut self, peer: PeerId, wire_id: [u8; 16], now: Now) {
-        let Some(call) = self.call_named(&peer, wire_id) else {
-            return;
-        };
-        if call.stage != Stage::Connecting {
-            return;
-        }
-        call.stage = Stage::Waiting;
-        call.since = now.unix;
-        call.ring_until = Some(now.mono + RING);
-        let id = call.id;
-        self.tell(id, None);
-    }
-
-    fn take_answer(&mut self, peer: PeerId, wire_id: [u8; 16], nonce: &[u8; 32], now: Now) {
-        let Some(transcript) = self
-            .session_with(&peer)
-            .and_then(|s| s.transcript().cloned())
-        else {
-            return;
-        };
-        let Some(call) = self.call_named(&peer, wire_id) else {
-            return;
-        };
-        if !call.answer_there(now.unix) {
-            return;
-        }
-        let (id, confirm) = (
-            call.id,
-            Message::Confirm {
-                nonce: call.nonce(),
-            },
-        );
-        let words = call.words_as_caller(&transcript, nonce);
-        self.hold_others(Some(id), now);
-        self.begin_talking(id, peer, &confirm, now);
-        self.tell_words(id, words);
-    }
-
-    fn take_confirm(&mut self, peer: PeerId, nonce: &[u8; 32], now: Now) {
-        let Some(transcript) = self
-            .session_with(&peer)
-            .and_then(|s| s.transcript().cloned())
-        else {
-            return;
-        };
-        let Some(call) = self.call_with_mut(&peer) else {
-            return;
-        };
-        let id = call.id;
-        match call.words_as_callee(&transcript, nonce) {
-            Some(Ok(words)) => self.tell_words(id, words),
-            Some(Err(_)) => self.finish(id, Why::WordsDiffer, Some(Bye::WordsDiffer), now),
-            None => {}
-        }
-    }
-
-    fn take_hold(&mut self, peer: PeerId, on: bool, now: Now) {
-        let Some(call) = self.call_with_mut(&peer) else {
-            return;
-        };
-        if call.stage != Stage::Active || call.held_there == on {
-            return;
-        }
-        call.held_there = on;
-        call.since = now.unix;
-        let id = call.id;
-        self.update_media(now);
-        self.tell(id, None);
-    }
-
     /// Both sides have agreed: packets flow from now on, until the farewell.
-    fn begin_talking(&mut self, id: CallId, peer: PeerId, message: &Message, now: Now) {
+    pub(super) fn begin_talking(&mut self, id: CallId, peer: PeerId, message: &Message, now: Now) {
         self.with_session(&peer, now, |session, io| {
             session.send(message, io);
             session.start_media(io);
@@ -317,7 +161,7 @@ impl Phone {
         self.with_session(&peer, now, |session, io| session.send(&about, io));
     }
 
-    fn hold_others(&mut self, except: Option<CallId>, now: Now) {
+    pub(super) fn hold_others(&mut self, except: Option<CallId>, now: Now) {
         let others = self.calls.values().filter(|call| {
             call.stage == Stage::Active && !call.held_here && Some(call.id) != except
         });
@@ -343,7 +187,7 @@ impl Phone {
     }
 
     /// Gives the microphone to the call that may have it, or takes it away.
-    fn update_media(&mut self, now: Now) {
+    pub(super) fn update_media(&mut self, now: Now) {
         let (wanted, mic) = self
             .calls
             .values()
@@ -396,39 +240,6 @@ impl Phone {
         self.tell_presence(peer);
     }
 
-    pub(super) fn end_call_with_session(
-        &mut self,
-        peer: PeerId,
-        reason: Option<Bye>,
-        loss: Option<Loss>,
-        now: Now,
-    ) {
-        let Some(call) = self.call_with(&peer) else {
-            return;
-        };
-        let why = match (reason, loss, call.stage) {
-            (Some(bye), _, _) => call.why(bye),
-            (None, Some(Loss::WrongIdentity), _) => Why::IdentityMismatch,
-            (None, Some(Loss::KeysTooOld), _) => Why::KeysTooOld,
-            (None, _, Stage::Active) => Why::Lost,
-            (None, _, Stage::Ringing) => Why::PeerCancelled,
-            (None, _, Stage::Connecting | Stage::Waiting) => Why::Unreachable,
-        };
-        let id = call.id;
-        self.finish(id, why, None, now);
-    }
-
-    /// The peer has begun anew, so what was there before is over. A call of ours that still waits
-    /// for a session goes on in the new one.
-    pub(super) fn end_replaced_call(&mut self, peer: PeerId, now: Now) {
-        let waits = self
-            .call_with(&peer)
-            .is_some_and(|call| call.stage == Stage::Connecting);
-        if !waits {
-            self.end_call_with_session(peer, None, Some(Loss::Silence), now);
-        }
-    }
-
     /// Calls that have rung for too long.
     pub(super) fn end_rung_out(&mut self, now: Now) {
         let over = self
@@ -462,32 +273,8 @@ impl Phone {
         self.calls.values().find(|call| call.peer == *peer)
     }
 
-    pub(super) fn call_view(&self, call: &Call) -> CallView {
-        let contact = self.book.get(&call.peer);
-        CallView {
-            call: call.id,
-            peer: self.petname(&call.peer),
-            id: call.peer,
-            direction: call.direction,
-            state: call.state(),
-            since: book::timestamp(call.since),
-            answered: call.answered.map(book::timestamp),
-            held_here: call.held_here,
-            held_there: call.held_there,
-            path: self.session_with(&call.peer).map(|_| PathKind::Direct),
-            words: call.words.clone(),
-            verified: contact.is_some_and(|contact| contact.verified.is_some()),
-        }
-    }
-
-    fn call_with_mut(&mut self, peer: &PeerId) -> Option<&mut Call> {
+    pub(super) fn call_with_mut(&mut self, peer: &PeerId) -> Option<&mut Call> {
         self.calls.values_mut().find(|call| call.peer == *peer)
-    }
-
-    /// Our outgoing call that the peer means.
-    fn call_named(&mut self, peer: &PeerId, wire_id: [u8; 16]) -> Option<&mut Call> {
-        self.call_with_mut(peer)
-            .filter(|call| call.direction == Direction::Out && call.wire_id == wire_id)
     }
 
     /// The call that a command without a number means.
@@ -501,49 +288,13 @@ impl Phone {
         self.calls.values().min_by_key(rank).map(|call| call.id)
     }
 
-    fn new_call_id(&mut self) -> CallId {
+    pub(super) fn new_call_id(&mut self) -> CallId {
         let id = CallId(self.next_call);
         self.next_call += 1;
         id
-    }
-
-    fn petname(&self, peer: &PeerId) -> SafeText {
-        match self.book.get(peer) {
-            Some(contact) => contact.petname.clone(),
-            None => SafeText::name(&peer.short()),
-        }
-    }
-
-    fn tell_words(&mut self, call: CallId, words: [String; 4]) {
-        self.out
-            .push_back(Output::Event(Event::Sas { call, words }));
-    }
-
-    /// Says what state a call is in now; with a `why`, that it has ended.
-    fn tell(&mut self, id: CallId, why: Option<Why>) {
-        let Some(call) = self.calls.get(&id) else {
-            return;
-        };
-        let is_active = call.stage == Stage::Active;
-        let event = Event::Call {
-            call: id,
-            peer: self.petname(&call.peer),
-            id: call.peer,
-            direction: call.direction,
-            state: why.map_or(call.state(), |_| CallState::Ended),
-            path: is_active.then_some(PathKind::Direct),
-            why,
-            muted: self.muted,
-            held_here: call.held_here,
-            held_there: call.held_there,
-        };
-        self.out.push_back(Output::Event(event));
     }
 }
 
 fn no_call() -> Refusal {
     orders::refusal(Trouble::NotNow, "there is no such call")
 }
-
-/// One to talk in, one that waits or is held.
-const MAX_CALLS: usize = 2;

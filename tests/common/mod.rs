@@ -110,7 +110,7 @@ impl World {
         );
         let pending = |side: &Side| side.contacts.values().any(|c| c.pending.is_some());
         self.run_until(Duration::from_secs(60), |world| {
-            !pending(&world.sides[invited]) && world.sides[invited].contacts.len() > 0
+            !pending(&world.sides[invited]) && !world.sides[invited].contacts.is_empty()
         });
         self.run(Duration::from_secs(40));
         for side in &mut self.sides {

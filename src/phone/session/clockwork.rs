@@ -47,7 +47,10 @@ impl Session {
                     PING_IDLE
                 };
                 self.timers.set(Timer::Ping, io.now + pause);
-                self.flush(io);
+                if !self.paused {
+                    // While paused, the probes carry it.
+                    self.flush(io);
+                }
             }
             Timer::Bye => self.repeat_bye(io),
             Timer::Idle => {
