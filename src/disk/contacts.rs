@@ -289,6 +289,8 @@ pub(super) mod tests {
                 good.replacen(&format!("token = \"{}\"", "02".repeat(16)), &token, 1),
                 0,
             ),
+            (format!("x = {}", "[".repeat(100_000)), 1),
+            (format!("x = {}", "{a=".repeat(100_000)), 1),
             (format!("{good}\u{0}"), good.lines().count() + 1),
         ];
         for (text, line) in cases {

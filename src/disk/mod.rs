@@ -15,6 +15,7 @@ mod home;
 pub mod key;
 mod lock;
 mod port;
+mod sealed;
 mod writer;
 
 pub use contacts::{Contacts, Store};
