@@ -14,7 +14,7 @@ use super::types::Path;
 use crate::api::{ContactView, Presence, Refusal, Trouble};
 use crate::peer::{Contact, Invite, PeerId, SafeText, Secret32};
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Book {
     contacts: BTreeMap<PeerId, Contact>,
     invites: BTreeMap<[u8; 16], Invite>,

@@ -10,7 +10,6 @@ use super::sas::Transcript;
 use crate::api::{CallId, CallState, Direction, Why};
 use crate::peer::PeerId;
 
-#[derive(Debug)]
 pub struct Call {
     pub id: CallId,
     pub peer: PeerId,

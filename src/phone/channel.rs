@@ -18,7 +18,6 @@ use super::wire::{Data, DataHeader, PLAIN_WIDE, TAG};
 /// A decrypted DATA packet.
 pub type Plain = ArrayVec<u8, PLAIN_WIDE>;
 
-#[derive(Debug)]
 pub struct Channel {
     role: Role,
     chain: ChainKey,
@@ -38,7 +37,6 @@ pub struct Opened {
     pub switched: bool,
 }
 
-#[derive(Debug)]
 struct Epoch {
     number: u64,
     keys: EpochKeys,

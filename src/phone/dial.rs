@@ -14,7 +14,7 @@ use super::wire::{self, Cookie, Reply};
 use crate::peer::PeerId;
 
 /// Whom to reach, and how to be let in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Target {
     pub peer: PeerId,
     /// The peer's static key.
@@ -24,7 +24,6 @@ pub struct Target {
     pub paths: ArrayVec<Path, MAX_HINTS>,
 }
 
-#[derive(Debug)]
 pub struct Attempt {
     target: Target,
     dial: Zeroizing<[u8; 32]>,
@@ -42,7 +41,6 @@ pub struct Attempt {
 }
 
 /// The peer has answered; FINISH makes it a session.
-#[derive(Debug)]
 pub struct Answered {
     pub target: Target,
     pub handshake: Handshake,

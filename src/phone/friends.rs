@@ -11,7 +11,7 @@ use super::{AfterSave, Phone, orders, udp_address};
 use crate::api::{Done, Event, Refusal, RequestId, Trouble, Why};
 use crate::peer::{Contact, Invite, PeerId, SafeText, Secret32};
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Friends {
     /// Invites opened here that the other phone has not confirmed.
     joining: BTreeMap<PeerId, Join>,
@@ -21,7 +21,6 @@ pub struct Friends {
     welcomes: BTreeMap<PeerId, Card>,
 }
 
-#[derive(Debug)]
 struct Join {
     /// Our half of the pairwise secret in the present session.
     half: [u8; 32],

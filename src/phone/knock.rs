@@ -13,7 +13,6 @@ use super::{Phone, SessionId};
 use crate::peer::{DeviceCert, PeerId};
 
 /// A caller who was let in but has not yet said who he is.
-#[derive(Debug)]
 pub struct HalfOpen {
     handshake: Handshake,
     caller: Caller,

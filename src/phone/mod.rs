@@ -66,7 +66,6 @@ use crate::api::{CallId, Done, Refusal, RequestId};
 use crate::peer::{Contact, DeviceCert, DeviceKeys, Invite, PeerId, SafeText};
 
 /// What a phone is made of.
-#[derive(Debug)]
 pub struct Settings {
     /// From the operating system's generator. Everything random hangs on it.
     pub seed: [u8; 32],
@@ -85,7 +84,6 @@ pub struct Settings {
 }
 
 /// See the [module](self).
-#[derive(Debug)]
 pub struct Phone {
     me: Me,
     rng: ChaCha20Rng,
@@ -111,7 +109,6 @@ pub struct Phone {
 
 type SessionId = u64;
 
-#[derive(Debug)]
 struct Me {
     device: DeviceKeys,
     cert: DeviceCert,
@@ -408,6 +405,24 @@ impl Phone {
         let mut bytes = [0; N];
         self.rng.fill_bytes(&mut bytes);
         bytes
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Phone {
+    /// Only what may stand in a log: no key, name or address.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Phone")
+            .field("sessions", &self.sessions.len())
+            .field("half_open", &self.half_open.len())
+            .field("attempts", &self.attempts.len())
+            .field("calls", &self.calls.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,13 +6,12 @@ use super::{Phone, orders};
 use crate::api::{Done, Event, Refusal, RequestId, Trouble};
 use crate::peer::{PeerId, SafeText};
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Texts {
     waiting: Vec<Line>,
     next_id: u32,
 }
 
-#[derive(Debug)]
 struct Line {
     id: u32,
     request: RequestId,

@@ -77,7 +77,6 @@ enum Stage {
     Dead,
 }
 
-#[derive(Debug)]
 pub struct Session {
     pub peer: PeerId,
     role: Role,
@@ -108,14 +107,13 @@ pub struct Session {
     events: VecDeque<Heard>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Stream {
     out: Sender,
     into: Receiver,
 }
 
 /// Who takes part, for the transcript.
-#[derive(Debug)]
 pub struct Identities {
     pub own: PeerId,
     pub own_device: [u8; 32],
@@ -124,7 +122,6 @@ pub struct Identities {
 }
 
 /// A finished handshake, from which a session begins.
-#[derive(Debug)]
 pub struct Beginning {
     pub role: Role,
     pub peer: PeerId,
