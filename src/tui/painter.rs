@@ -7,6 +7,7 @@ use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 
 use crate::tui::driver::Surface;
 use crate::tui::model::Model;
@@ -51,8 +52,12 @@ impl<W: Write> Painter<W> {
         Write::flush(out)
     }
 
+    /// Empties the terminal and forgets the last picture. Not by `Terminal::clear`: that asks the
+    /// terminal where its cursor is, and the answer would go to whoever reads the keys.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        let size = self.terminal.size()?;
+        self.terminal
+            .resize(Rect::new(0, 0, size.width, size.height))
     }
 }
 

@@ -22,7 +22,7 @@ pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
 fn window(model: &Model, call: &Call, frame: &mut Frame, area: Rect) {
     let more = model.look.glyphs.more;
     let inside = usize::from(area.width.saturating_sub(4)).clamp(1, 62);
-    let keys = hint_rows(model, &KEYS, inside).len() as u16;
+    let rows = hint_rows(model, &KEYS, inside).len() as u16;
     let second = model.current().is_some();
     let place = super::window(
         model,
@@ -30,7 +30,7 @@ fn window(model: &Model, call: &Call, frame: &mut Frame, area: Rect) {
         area,
         "Incoming call",
         62,
-        2 + keys + u16::from(second),
+        2 + rows + u16::from(second),
     );
     let width = usize::from(place.width);
     let mut lines = vec![line(
@@ -39,21 +39,23 @@ fn window(model: &Model, call: &Call, frame: &mut Frame, area: Rect) {
         Role::Alarm,
     )];
     // The keys matter more than the facts.
-    if place.height > 3 {
+    let keys = hint_rows(model, &KEYS, width);
+    let room = usize::from(place.height).saturating_sub(1 + keys.len());
+    if room > 0 {
         lines.push(line(
             model,
             fit(&facts(model, call), width, more),
             Role::Plain,
         ));
     }
-    if second && place.height > 4 {
+    if second && room > 1 {
         lines.push(line(
             model,
             fit("answering puts the other call on hold", width, more),
             Role::Plain,
         ));
     }
-    lines.extend(hint_rows(model, &KEYS, width));
+    lines.extend(keys);
     frame.render_widget(Paragraph::new(lines), place);
 }
 
