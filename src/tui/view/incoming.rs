@@ -39,7 +39,10 @@ fn window(model: &Model, call: &Call, frame: &mut Frame, area: Rect) {
         Role::Alarm,
     )];
     // The keys matter more than the facts.
-    let keys = hint_rows(model, &KEYS, width);
+    let mut keys = hint_rows(model, &KEYS, width);
+    if keys.len() + 1 > usize::from(place.height) {
+        keys = hint_rows(model, &[Action::Answer, Action::Decline], width);
+    }
     let room = usize::from(place.height).saturating_sub(1 + keys.len());
     if room > 0 {
         lines.push(line(
