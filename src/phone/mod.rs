@@ -60,7 +60,7 @@ use session::{Heard, Io, Session};
 use texts::Texts;
 use types::{Change, Input, Media, Now, Output, Path, SaveId};
 
-pub use view::{Numbers, Snapshot};
+pub use view::{Load, Numbers, Snapshot};
 
 use crate::api::{CallId, Done, Refusal, RequestId};
 use crate::peer::{Contact, DeviceCert, DeviceKeys, Invite, PeerId, SafeText};

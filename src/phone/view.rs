@@ -24,7 +24,28 @@ pub struct Numbers {
     pub received: u64,
 }
 
+/// How much the phone carries at the moment. All of it is bounded, whatever the network does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Callers who were let in but have not yet said who they are.
+    pub half_open: usize,
+    /// Peers whom we are trying to reach.
+    pub attempts: usize,
+    /// Sessions, those that say farewell included.
+    pub sessions: usize,
+    pub calls: usize,
+}
+
 impl Phone {
+    pub fn load(&self) -> Load {
+        Load {
+            half_open: self.half_open.len(),
+            attempts: self.attempts.len(),
+            sessions: self.sessions.len(),
+            calls: self.calls.len(),
+        }
+    }
+
     pub fn status(&self) -> Snapshot {
         Snapshot {
             calls: self
