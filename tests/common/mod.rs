@@ -1,7 +1,10 @@
 //! Phones in a simulated network with a virtual clock. No socket, no sleep, no real time.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-use std::collections::BTreeMap;
+pub mod manual;
+pub mod noise;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -43,9 +46,21 @@ impl Line {
     }
 }
 
+/// A datagram as an eavesdropper sees it, at the moment when it is sent.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub at: Duration,
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub bytes: Datagram,
+}
+
 /// One phone and everything it has said.
 pub struct Side {
     pub phone: Phone,
+    pub name: String,
+    number: u8,
+    restarts: u8,
     pub address: SocketAddr,
     pub id: PeerId,
     pub events: Vec<Event>,
@@ -59,6 +74,8 @@ pub struct Side {
     pub sent: Vec<(Duration, Datagram)>,
     /// With false the far end's datagrams vanish: the phone was switched off without a word.
     pub on: bool,
+    /// With true nothing comes or goes, but the phone runs on.
+    pub unplugged: bool,
     next_frame: Duration,
     frames: u16,
     next_request: u64,
@@ -70,8 +87,15 @@ pub struct World {
     pub clock_jump: u64,
     pub sides: Vec<Side>,
     pub line: Line,
+    seed: u8,
+    /// All that was sent, lost or not.
+    pub wire: Vec<Seen>,
+    /// What has come to addresses where none of the phones lives.
+    pub strays: VecDeque<Seen>,
     flying: BTreeMap<(Duration, u64), (SocketAddr, SocketAddr, Datagram)>,
     count: u64,
+    /// Steps made without any time passing.
+    steps: u32,
     rng: ChaCha20Rng,
 }
 
@@ -85,8 +109,12 @@ impl World {
             clock_jump: 0,
             sides: sides.collect(),
             line: Line::GOOD,
+            seed,
+            wire: Vec::new(),
+            strays: VecDeque::new(),
             flying: BTreeMap::new(),
             count: 0,
+            steps: 0,
             rng: ChaCha20Rng::from_seed([seed; 32]),
         }
     }
@@ -251,6 +279,42 @@ impl World {
         }
     }
 
+    /// Ends a phone without a word and starts it again with what was on its disk.
+    pub fn restart(&mut self, side: usize) {
+        self.restart_with(side, |_| {});
+    }
+
+    /// Starts a phone again with changed settings.
+    pub fn restart_with(&mut self, side: usize, change: impl FnOnce(&mut Settings)) {
+        let now = self.moment();
+        let this = &mut self.sides[side];
+        this.restarts += 1;
+        let seed = self.seed.wrapping_add(this.restarts.wrapping_mul(101));
+        let contacts = this.contacts.values().cloned().collect();
+        let invites = this.invites.values().cloned().collect();
+        let mut settings = settings(&this.name, this.number, seed, this.address, self.now);
+        settings.contacts = contacts;
+        settings.invites = invites;
+        change(&mut settings);
+        for contact in &settings.contacts {
+            this.contacts.insert(contact.id, contact.clone());
+        }
+        this.phone = Phone::new(settings, now);
+        this.mic = None;
+        this.on = true;
+        self.drain(side);
+    }
+
+    /// What has come to this address, where no phone lives.
+    pub fn mail(&mut self, address: SocketAddr) -> Vec<Datagram> {
+        let (mine, others) = std::mem::take(&mut self.strays)
+            .into_iter()
+            .partition(|seen| seen.to == address);
+        self.strays = others;
+        let mine: VecDeque<Seen> = mine;
+        mine.into_iter().map(|seen| seen.bytes).collect()
+    }
+
     fn next_moment(&self) -> Option<Duration> {
         let flying = self.flying.keys().next().map(|(at, _)| *at);
         let phones = self.sides.iter().filter(|side| side.on).flat_map(|side| {
@@ -261,14 +325,14 @@ impl World {
     }
 
     fn step(&mut self, at: Duration) {
+        self.steps = if at > self.now { 0 } else { self.steps + 1 };
+        assert!(self.steps < 10_000, "woken again and again for one moment");
         self.now = self.now.max(at);
         while let Some(entry) = self.flying.first_entry()
             && entry.key().0 <= self.now
         {
             let (from, to, datagram) = entry.remove();
-            if let Some(side) = self.sides.iter().position(|s| s.address == to && s.on) {
-                self.inject(side, from, &datagram);
-            }
+            self.deliver(from, to, datagram);
         }
         for side in 0..self.sides.len() {
             if !self.sides[side].on {
@@ -279,6 +343,22 @@ impl World {
             if deadline.is_some_and(|at| at <= self.now) {
                 self.handle(side, Input::Timeout);
             }
+        }
+    }
+
+    fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: Datagram) {
+        let Some(side) = self.sides.iter().position(|side| side.address == to) else {
+            let at = self.now;
+            self.strays.push_back(Seen {
+                at,
+                from,
+                to,
+                bytes,
+            });
+            return;
+        };
+        if self.sides[side].on && !self.sides[side].unplugged {
+            self.inject(side, from, &bytes);
         }
     }
 
@@ -330,6 +410,15 @@ impl World {
     fn fly(&mut self, side: usize, to: SocketAddr, datagram: Datagram) {
         let from = self.sides[side].address;
         self.sides[side].sent.push((self.now, datagram.clone()));
+        self.wire.push(Seen {
+            at: self.now,
+            from,
+            to,
+            bytes: datagram.clone(),
+        });
+        if self.sides[side].unplugged {
+            return;
+        }
         let copies = 1 + u32::from(self.chance(self.line.duplicate));
         for _ in 0..copies {
             if self.chance(self.line.loss) {
@@ -373,9 +462,17 @@ impl Side {
 
 fn side(name: &str, number: u8, seed: u8, now: Duration) -> Side {
     let address = SocketAddr::from(([192, 0, 2, number], 4000));
-    let (phone, id) = phone(name, number, seed, address, now, Vec::new(), Vec::new());
+    let settings = settings(name, number, seed, address, now);
+    let id = settings.identity;
+    let moment = Now {
+        mono: now,
+        unix: EPOCH + now.as_secs(),
+    };
     Side {
-        phone,
+        phone: Phone::new(settings, moment),
+        name: name.to_owned(),
+        number,
+        restarts: 0,
         address,
         id,
         events: Vec::new(),
@@ -387,40 +484,36 @@ fn side(name: &str, number: u8, seed: u8, now: Duration) -> Side {
         heard: Vec::new(),
         sent: Vec::new(),
         on: true,
+        unplugged: false,
         next_frame: Duration::ZERO,
         frames: 0,
         next_request: 1,
     }
 }
 
-/// A phone whose identity is given by `number`, so that it can be started again.
-pub fn phone(
-    name: &str,
-    number: u8,
-    seed: u8,
-    address: SocketAddr,
-    now: Duration,
-    contacts: Vec<Contact>,
-    invites: Vec<Invite>,
-) -> (Phone, PeerId) {
-    let identity = Identity::from_seed(&Seed::from_bytes([number; 32]));
-    let device = DeviceKeys::from_secrets([number ^ 0x55; 32], [number ^ 0xaa; 32]);
+/// The settings of a phone whose identity is given by `number`, so that it can be started again.
+pub fn settings(name: &str, number: u8, seed: u8, address: SocketAddr, now: Duration) -> Settings {
+    let identity = identity(number);
+    let device = device(number);
     let unix = (EPOCH + now.as_secs()) as u32;
     let cert = identity.certify(&device, unix - 60, unix + 30 * 86_400, 0);
-    let settings = Settings {
+    Settings {
         seed: [seed ^ number.wrapping_mul(37); 32],
         device,
         cert,
         identity: identity.id(),
         name: SafeText::name(name),
-        contacts,
-        invites,
+        contacts: Vec::new(),
+        invites: Vec::new(),
         addresses: vec![address],
         auto_answer: false,
-    };
-    let moment = Now {
-        mono: now,
-        unix: EPOCH + now.as_secs(),
-    };
-    (Phone::new(settings, moment), identity.id())
+    }
+}
+
+pub fn identity(number: u8) -> Identity {
+    Identity::from_seed(&Seed::from_bytes([number; 32]))
+}
+
+pub fn device(number: u8) -> DeviceKeys {
+    DeviceKeys::from_secrets([number ^ 0x55; 32], [number ^ 0xaa; 32])
 }

@@ -1,0 +1,577 @@
+//! A phone written by hand from the description of the protocol: a second implementation, which
+//! keeps to the rules only as far as a test wants it to.
+//!
+//! Of the phone's code it uses the identity and certificate types alone.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use sha2::{Digest, Sha256};
+use twocan::peer::{Contact, DeviceCert, DeviceKeys, Identity, PeerId, SafeText, Secret32};
+use x_wing::EncapsulationKey;
+use x_wing::kem::{Generate, KeyExport, TryDecapsulate};
+use x_wing::{Ciphertext, DecapsulationKeyRejectNonContrib, Decapsulator, Encapsulate};
+
+use super::noise::{self, Key, Split, Xk, hmac};
+use super::{EPOCH, World};
+
+/// Who the hand-written phone is.
+pub struct Manual {
+    pub identity: Identity,
+    pub device: DeviceKeys,
+    /// What it shows of itself: 138 bytes, which need not be true.
+    pub cert: Vec<u8>,
+    /// The secret that it shares with the phone under test, or an invite's token.
+    pub secret: Vec<u8>,
+    pub address: SocketAddr,
+    pub rng: ChaCha20Rng,
+    /// With true the ciphertext that it answers has one wrong bit.
+    pub bends_ciphertext: bool,
+}
+
+/// A HELLO and what is needed to go on after it.
+pub struct Knock {
+    pub xk: Xk,
+    pub sidx: u32,
+    pub hello: Vec<u8>,
+    pub dial: [u8; 32],
+}
+
+impl Manual {
+    pub fn new(number: u8) -> Manual {
+        let identity = super::identity(number);
+        let device = super::device(number);
+        let unix = EPOCH as u32;
+        let cert = identity.certify(&device, unix, unix + 30 * 86_400, 0);
+        Manual {
+            cert: cert.to_bytes().to_vec(),
+            identity,
+            device,
+            secret: vec![number; 32],
+            address: SocketAddr::from(([198, 51, 100, number], 4000)),
+            rng: ChaCha20Rng::from_seed([number; 32]),
+            bends_ciphertext: false,
+        }
+    }
+
+    /// Itself as the phone under test keeps it.
+    pub fn contact(&self, name: &str) -> Contact {
+        Contact {
+            id: self.identity.id(),
+            petname: SafeText::name(name),
+            name: SafeText::name(name),
+            device: self.device.x_public(),
+            dial: Secret32::new(self.secret.clone().try_into().expect("32 bytes")),
+            hints: vec![self.address],
+            verified: None,
+            blocked: false,
+            added: EPOCH,
+            last_seen: None,
+            pending: None,
+        }
+    }
+
+    /// Puts itself into the contacts of a phone, which is started anew for it.
+    pub fn befriend(&self, world: &mut World, side: usize, name: &str) {
+        let contact = self.contact(name);
+        world.restart_with(side, |settings| settings.contacts.push(contact));
+    }
+
+    /// A fresh HELLO for the phone `to`.
+    pub fn knock(&mut self, world: &World, to: usize) -> Knock {
+        let e = Key::new(self.random());
+        self.knock_with(world, to, e)
+    }
+
+    pub fn knock_with(&mut self, world: &World, to: usize, e: Key) -> Knock {
+        let (id, device) = (world.sides[to].id, super::device(to as u8 + 1).x_public());
+        let dial = dial_key(&self.secret, world.moment().unix, &device);
+        let mut xk = Xk::initiator(self.static_key(), e, device, &prologue(&id));
+        let sidx = self.rng.next_u32();
+        let noise1 = xk.write1(&[0; 32]);
+        let mut hello = vec![1, 1, 0, 0];
+        hello.extend(sidx.to_le_bytes());
+        hello.extend(noise1);
+        hello.extend([0; 32]);
+        sign(&mut hello, &dial, None);
+        Knock {
+            xk,
+            sidx,
+            hello,
+            dial,
+        }
+    }
+
+    /// The FINISH for a REPLY, and the keys.
+    pub fn finish(&self, mut knock: Knock, reply: &[u8]) -> Option<(Vec<u8>, Split, u32)> {
+        assert_eq!((reply.len(), &reply[..4]), (76, &[2, 1, 0, 0][..]));
+        assert_eq!(u32_at(reply, 8), knock.sidx);
+        knock.xk.read2(&reply[12..])?;
+        let mut finish = vec![3, 0, 0, 0];
+        finish.extend(&reply[4..8]);
+        finish.extend(knock.xk.write3(&self.cert));
+        Some((finish, knock.xk.split(), u32_at(reply, 4)))
+    }
+
+    /// Calls the phone up to fresh keys in epoch 1: the session is open.
+    pub fn call(&mut self, world: &mut World, to: usize) -> Link {
+        let mut link = self.connect(world, to).expect("let in");
+        self.exchange_keys(world, &mut link);
+        link
+    }
+
+    /// Calls the phone up to the end of the handshake: epoch 0.
+    pub fn connect(&mut self, world: &mut World, to: usize) -> Option<Link> {
+        let knock = self.knock(world, to);
+        let sidx = knock.sidx;
+        world.inject(to, self.address, &knock.hello);
+        world.run(2 * world.line.delay);
+        let reply = world.mail(self.address).pop()?;
+        let (finish, split, index_out) = self.finish(knock, &reply)?;
+        world.inject(to, self.address, &finish);
+        Some(Link::new(self, to, true, &split, sidx, index_out))
+    }
+
+    /// As initiator: the key encapsulation that makes the next epoch.
+    pub fn exchange_keys(&mut self, world: &mut World, link: &mut Link) {
+        let secret = DecapsulationKeyRejectNonContrib::generate_from_rng(&mut self.rng);
+        let ek = secret.encapsulation_key().to_bytes();
+        let number = link.epochs.len() as u8;
+        let offer = [&[number][..], ek.as_slice()].concat();
+        link.say_on(world, KEYS, 1, &offer);
+        link.settle(world, Duration::from_millis(300));
+        let (_, _, answer) = link
+            .messages
+            .iter()
+            .find(|(lane, kind, body)| (*lane, *kind, body[0]) == (KEYS, 2, number))
+            .expect("an answer to the offer");
+        let (ct, cert) = answer[1..].split_at(1120);
+        link.cert_there = cert.to_vec();
+        let ct = Ciphertext::try_from(ct).expect("length");
+        let shared = secret.try_decapsulate(&ct).expect("a good point");
+        link.next_epoch(&shared.0, ek.as_slice(), ct.as_slice());
+        link.say_nothing(world);
+        link.settle(world, Duration::from_millis(50));
+    }
+
+    /// Waits for a HELLO and answers it, up to epoch 1.
+    pub fn pick_up(&mut self, world: &mut World, from: usize) -> Link {
+        let mut link = self.accept(world, from);
+        self.answer_keys(world, &mut link);
+        link
+    }
+
+    /// Waits for a HELLO and answers it, up to the end of the handshake.
+    pub fn accept(&mut self, world: &mut World, from: usize) -> Link {
+        let hello = world
+            .mail(self.address)
+            .into_iter()
+            .find(|bytes| bytes[0] == 1);
+        let hello = hello.expect("a HELLO");
+        let dial = dial_key(&self.secret, world.moment().unix, &self.device.x_public());
+        assert_eq!(hello[88..104], hmac(&dial, &[&hello[..88]])[..16], "mac1");
+        let e = Key::new(self.random());
+        let own = self.identity.id();
+        let mut xk = Xk::responder(self.static_key(), e, &prologue(&own));
+        assert_eq!(xk.read1(&hello[8..88]), Some(vec![0; 32]));
+        let sidx = self.rng.next_u32();
+        let mut reply = vec![2, 1, 0, 0];
+        reply.extend(sidx.to_le_bytes());
+        reply.extend(&hello[4..8]);
+        reply.extend(xk.write2(&[0; 16]));
+        world.inject(from, self.address, &reply);
+        world.run(2 * world.line.delay);
+        let finish = world.strays.iter().find(|seen| seen.bytes[0] == 3);
+        let finish = finish.expect("a FINISH").bytes.clone();
+        let (device, cert) = xk.read3(&finish[8..]).expect("FINISH");
+        assert_eq!(device, super::device(from as u8 + 1).x_public());
+        let cert = DeviceCert::parse(&cert).expect("certificate");
+        cert.verify(&device, Some(&world.sides[from].id), world.moment().unix)
+            .expect("a good certificate");
+        let split = xk.split();
+        Link::new(self, from, false, &split, sidx, u32_at(&hello, 4))
+    }
+
+    /// As responder: answers the key encapsulation.
+    pub fn answer_keys(&mut self, world: &mut World, link: &mut Link) {
+        link.settle(world, Duration::from_millis(50));
+        let number = link.epochs.len() as u8;
+        let offer = link
+            .messages
+            .iter()
+            .find(|(lane, kind, body)| (*lane, *kind, body[0]) == (KEYS, 1, number));
+        let ek = offer.expect("an offer").2[1..].to_vec();
+        let key = EncapsulationKey::try_from(ek.as_slice()).expect("a good key");
+        let (ct, shared) = key.encapsulate_with_rng(&mut self.rng);
+        let mut told = ct.0;
+        told[7] ^= u8::from(self.bends_ciphertext);
+        let answer = [&[number][..], &told, &self.cert].concat();
+        link.say_on(world, KEYS, 2, &answer);
+        link.next_epoch(&shared.0, &ek, &ct.0);
+        link.settle(world, Duration::from_millis(50));
+    }
+
+    pub fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    fn static_key(&self) -> Key {
+        Key::new(**self.device.x_secret())
+    }
+}
+
+/// The keys of one epoch.
+pub struct Epoch {
+    pub chain: [u8; 32],
+    pub send: [u8; 32],
+    pub receive: [u8; 32],
+    pub index_in: u32,
+    pub index_out: u32,
+    pub counter: u32,
+}
+
+/// A session with a phone.
+pub struct Link {
+    pub side: usize,
+    pub address: SocketAddr,
+    pub is_initiator: bool,
+    pub hash: [u8; 32],
+    pub epochs: Vec<Epoch>,
+    lanes: [Lane; 2],
+    /// Lane, type and body of what the phone has said.
+    pub messages: Vec<(usize, u8, Vec<u8>)>,
+    pub voices: usize,
+    pub byes: Vec<u8>,
+    /// Types of all items that came, and where they came to.
+    pub items: Vec<u8>,
+    /// DATA packets that could be opened, and those that could not.
+    pub opened: usize,
+    pub unknown: usize,
+    pub cert_there: Vec<u8>,
+    first_exchange: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+#[derive(Default)]
+struct Lane {
+    sent: u32,
+    next: u32,
+    ready: Vec<u8>,
+    early: Vec<(u32, Vec<u8>)>,
+    owes: bool,
+}
+
+pub const SIGNAL: usize = 0;
+pub const KEYS: usize = 1;
+
+impl Link {
+    fn new(
+        own: &Manual,
+        side: usize,
+        is_initiator: bool,
+        split: &Split,
+        index_in: u32,
+        index_out: u32,
+    ) -> Link {
+        let chain = hmac(&split.hash, &[&split.i2r, &split.r2i]);
+        let mut link = Link {
+            side,
+            address: own.address,
+            is_initiator,
+            hash: split.hash,
+            epochs: Vec::new(),
+            lanes: Default::default(),
+            messages: Vec::new(),
+            voices: 0,
+            byes: Vec::new(),
+            items: Vec::new(),
+            opened: 0,
+            unknown: 0,
+            cert_there: Vec::new(),
+            first_exchange: None,
+        };
+        let mut first = link.epoch(chain);
+        (first.index_in, first.index_out) = (index_in, index_out);
+        link.epochs.push(first);
+        link
+    }
+
+    pub fn next_epoch(&mut self, shared: &[u8; 32], ek: &[u8], ct: &[u8]) {
+        let exchange = Sha256::new().chain_update(ek).chain_update(ct).finalize();
+        let chain = hmac(&self.latest().chain, &[shared, &exchange]);
+        let epoch = self.epoch(chain);
+        self.epochs.push(epoch);
+        if self.first_exchange.is_none() {
+            self.first_exchange = Some((ek.to_vec(), ct.to_vec()));
+        }
+    }
+
+    fn epoch(&self, chain: [u8; 32]) -> Epoch {
+        let (out, back) = if self.is_initiator { (0, 1) } else { (1, 0) };
+        let expand =
+            |label: &str, way: u8| hmac(&chain, &[b"twocan/1 ", label.as_bytes(), &[way], &[1]]);
+        Epoch {
+            chain,
+            send: expand("data", out),
+            receive: expand("data", back),
+            index_out: u32_at(&expand("idx", out), 0),
+            index_in: u32_at(&expand("idx", back), 0),
+            counter: 0,
+        }
+    }
+
+    fn latest(&self) -> &Epoch {
+        self.epochs.last().expect("never empty")
+    }
+
+    /// The four words, from all that both ends should know.
+    pub fn words(
+        &self,
+        ids: [&PeerId; 2],
+        devices: [[u8; 32]; 2],
+        nonces: &[[u8; 32]; 2],
+    ) -> [String; 4] {
+        let transcript = self.transcript(ids, devices);
+        let prk = hmac(&transcript, &[&nonces[0], &nonces[1]]);
+        let bytes = hmac(&prk, &[b"twocan/1 sas", &[1]]);
+        twocan::peer::words::sas(bytes.first_chunk().expect("32 bytes"))
+    }
+
+    /// Identities and devices: the initiator's first.
+    pub fn transcript(&self, ids: [&PeerId; 2], devices: [[u8; 32]; 2]) -> [u8; 32] {
+        let (ek, ct) = self.first_exchange.as_ref().expect("after the exchange");
+        Sha256::new()
+            .chain_update(b"twocan/1 transcript\0")
+            .chain_update(self.hash)
+            .chain_update(ek)
+            .chain_update(ct)
+            .chain_update(ids[0].as_bytes())
+            .chain_update(ids[1].as_bytes())
+            .chain_update(devices[0])
+            .chain_update(devices[1])
+            .finalize()
+            .into()
+    }
+
+    /// Seals any plaintext in any epoch that has been.
+    pub fn seal(&mut self, epoch: usize, plain: &[u8]) -> Vec<u8> {
+        let keys = &mut self.epochs[epoch];
+        let mut packet = vec![0x10 | (epoch & 3) as u8];
+        packet.extend(keys.index_out.to_le_bytes());
+        packet.extend(keys.counter.to_le_bytes());
+        let payload = chacha20poly1305::aead::Payload {
+            msg: plain,
+            aad: &packet,
+        };
+        let nonce = noise::nonce(u64::from(keys.counter));
+        let sealed = chacha20poly1305::aead::Aead::encrypt(
+            &noise::cipher(&keys.send),
+            &nonce.into(),
+            payload,
+        );
+        packet.extend(sealed.expect("short"));
+        keys.counter += 1;
+        packet
+    }
+
+    /// Epoch and plaintext of a DATA packet to us.
+    pub fn open(&self, packet: &[u8]) -> Option<(usize, Vec<u8>)> {
+        let epoch = self
+            .epochs
+            .iter()
+            .position(|keys| keys.index_in == u32_at(packet, 1))?;
+        assert_eq!(packet[0], 0x10 | (epoch & 3) as u8);
+        let payload = chacha20poly1305::aead::Payload {
+            msg: &packet[9..],
+            aad: &packet[..9],
+        };
+        let nonce = noise::nonce(u64::from(u32_at(packet, 5)));
+        let cipher = noise::cipher(&self.epochs[epoch].receive);
+        chacha20poly1305::aead::Aead::decrypt(&cipher, &nonce.into(), payload)
+            .ok()
+            .map(|plain| (epoch, plain))
+    }
+
+    /// Sends items (after an empty voice part) in the newest epoch.
+    pub fn send(&mut self, world: &mut World, items: &[u8]) {
+        let epoch = self.epochs.len() - 1;
+        self.send_in(world, epoch, &[&[0, 0, 0], items].concat());
+    }
+
+    /// Sends a plaintext, padded to the next legal size.
+    pub fn send_in(&mut self, world: &mut World, epoch: usize, plain: &[u8]) {
+        let packet = self.packet(epoch, plain);
+        world.inject(self.side, self.address, &packet);
+    }
+
+    /// A datagram with a plaintext, padded to the next legal size.
+    pub fn packet(&mut self, epoch: usize, plain: &[u8]) -> Vec<u8> {
+        let size = if plain.len() <= 128 && epoch > 0 {
+            128
+        } else {
+            480
+        };
+        let mut plain = plain.to_vec();
+        plain.resize(size, 0);
+        self.seal(epoch, &plain)
+    }
+
+    pub fn say_nothing(&mut self, world: &mut World) {
+        self.send(world, &[]);
+    }
+
+    /// Says a message on the signalling stream.
+    pub fn say(&mut self, world: &mut World, kind: u8, body: &[u8]) {
+        self.say_on(world, SIGNAL, kind, body);
+    }
+
+    pub fn say_on(&mut self, world: &mut World, lane: usize, kind: u8, body: &[u8]) {
+        let mut bytes = ((body.len() + 1) as u16).to_le_bytes().to_vec();
+        bytes.push(kind);
+        bytes.extend(body);
+        self.say_bytes(world, lane, &bytes);
+    }
+
+    /// Puts any bytes on a stream, whole messages or not.
+    pub fn say_bytes(&mut self, world: &mut World, lane: usize, bytes: &[u8]) {
+        let room = if self.epochs.len() > 1 { 119 } else { 240 };
+        for part in bytes.chunks(room) {
+            let item = segment(lane, self.lanes[lane].sent, part);
+            self.lanes[lane].sent += part.len() as u32;
+            self.send(world, &item);
+        }
+    }
+
+    /// Lets time pass, and reads and acknowledges meanwhile.
+    pub fn settle(&mut self, world: &mut World, time: Duration) {
+        let end = world.now + time;
+        while world.now < end {
+            world.run(Duration::from_millis(2).min(end - world.now));
+            self.read(world);
+        }
+    }
+
+    /// Reads what has come, and acknowledges it.
+    pub fn read(&mut self, world: &mut World) {
+        for packet in world.mail(self.address) {
+            if packet[0] & 0xf0 != 0x10 {
+                continue;
+            }
+            let Some((_, plain)) = self.open(&packet) else {
+                self.unknown += 1;
+                continue;
+            };
+            self.opened += 1;
+            self.take_in(&plain);
+        }
+        for lane in [SIGNAL, KEYS] {
+            if std::mem::take(&mut self.lanes[lane].owes) {
+                let next = self.lanes[lane].next;
+                let item = [&[3 + lane as u8, 4][..], &next.to_le_bytes()].concat();
+                self.send(world, &item);
+            }
+        }
+    }
+
+    fn take_in(&mut self, plain: &[u8]) {
+        let voice = usize::from(plain[2]);
+        self.voices += usize::from(voice > 0);
+        let mut rest = &plain[3 + voice..];
+        while let [kind, length, tail @ ..] = rest
+            && *kind != 0
+        {
+            let (body, tail) = tail.split_at(usize::from(*length));
+            rest = tail;
+            self.items.push(*kind);
+            match kind {
+                1 | 2 => self.take_segment(usize::from(kind - 1), body),
+                9 => self.byes.push(body[0]),
+                _ => {}
+            }
+        }
+    }
+
+    fn take_segment(&mut self, number: usize, body: &[u8]) {
+        let lane = &mut self.lanes[number];
+        lane.owes = true;
+        lane.early.push((u32_at(body, 0), body[4..].to_vec()));
+        while let Some(at) = lane.early.iter().position(|(offset, bytes)| {
+            *offset <= lane.next && offset + bytes.len() as u32 > lane.next
+        }) {
+            let (offset, bytes) = lane.early.swap_remove(at);
+            let known = (lane.next - offset) as usize;
+            lane.next += (bytes.len() - known) as u32;
+            lane.ready.extend(&bytes[known..]);
+        }
+        while let [low, high, rest @ ..] = &lane.ready[..]
+            && let length = usize::from(u16::from_le_bytes([*low, *high]))
+            && rest.len() >= length
+        {
+            self.messages
+                .push((number, rest[0], rest[1..length].to_vec()));
+            lane.ready.drain(..2 + length);
+        }
+    }
+
+    /// Bodies of the signalling messages of one type that the phone has said.
+    pub fn said(&self, kind: u8) -> Vec<Vec<u8>> {
+        let said = self.messages.iter();
+        said.filter(|(lane, k, _)| (*lane, *k) == (SIGNAL, kind))
+            .map(|(_, _, body)| body.clone())
+            .collect()
+    }
+}
+
+pub fn segment(lane: usize, offset: u32, bytes: &[u8]) -> Vec<u8> {
+    let length = (bytes.len() + 4) as u8;
+    [&[1 + lane as u8, length][..], &offset.to_le_bytes(), bytes].concat()
+}
+
+pub fn prologue(responder: &PeerId) -> Vec<u8> {
+    [b"twocan/1\0", responder.as_bytes().as_slice()].concat()
+}
+
+/// HKDF-SHA256 of the pairwise secret for the 12 hours of `unix`.
+pub fn dial_key(secret: &[u8], unix: u64, device: &[u8; 32]) -> [u8; 32] {
+    let epoch = (unix / 43_200).to_le_bytes();
+    hkdf(secret, &[b"twocan/1 dial", &epoch, device])
+}
+
+pub fn hkdf(secret: &[u8], info: &[&[u8]]) -> [u8; 32] {
+    let prk = hmac(&[], &[secret]);
+    hmac(&prk, &[&info.concat()[..], &[1]])
+}
+
+/// Puts `mac1`, and `mac2` if there is a cookie, into a HELLO.
+pub fn sign(hello: &mut [u8], dial: &[u8; 32], cookie: Option<&[u8]>) {
+    let mac1 = hmac(dial, &[&hello[..88]]);
+    hello[88..104].copy_from_slice(&mac1[..16]);
+    if let Some(cookie) = cookie {
+        let mac2 = hmac(cookie, &[&hello[..104]]);
+        hello[104..].copy_from_slice(&mac2[..16]);
+    }
+}
+
+/// The cookie that answers this HELLO.
+pub fn open_cookie(packet: &[u8], hello: &[u8], dial: &[u8; 32]) -> Option<Vec<u8>> {
+    use chacha20poly1305::aead::{Aead, Payload};
+    use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+    assert_eq!((packet.len(), &packet[..4]), (64, &[4, 0, 0, 0][..]));
+    assert_eq!(packet[4..8], hello[4..8]);
+    let key = hkdf(dial, &[b"twocan/1 cookie"]);
+    let nonce = XNonce::try_from(&packet[8..32]).ok()?;
+    let payload = Payload {
+        msg: &packet[32..],
+        aad: &hello[88..104],
+    };
+    XChaCha20Poly1305::new(&key.into())
+        .decrypt(&nonce, payload)
+        .ok()
+}
+
+pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
