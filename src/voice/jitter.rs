@@ -3,7 +3,7 @@
 //! The delay is plain: it starts at [`Settings::target`], a frame that comes later than that makes
 //! it one frame longer, and when every frame of a second has waited for more than one frame above
 //! the target, the excess is skipped. So the delay follows the line up at once and comes down
-//! again.
+//! again. Where that turns out to have been too early, the next time takes twice as long.
 
 use std::time::Duration;
 
@@ -49,6 +49,11 @@ pub struct Jitter {
     /// Shortest wait of the frames played since `judged`.
     least_wait: Option<Duration>,
     judged: Duration,
+    /// How long a delay must have been too long before it is shortened.
+    patience: Duration,
+    /// When the delay was last shortened, and last found too short.
+    skipped: Option<Duration>,
+    ran_dry: Option<Duration>,
     meter: Meter,
 }
 
@@ -91,6 +96,9 @@ impl Jitter {
             started: false,
             least_wait: None,
             judged: Duration::ZERO,
+            patience: IMPATIENT,
+            skipped: None,
+            ran_dry: None,
             meter: Meter::new(settings.frame),
         }
     }
@@ -144,6 +152,9 @@ impl Jitter {
         match self.oldest() {
             Some(oldest) => self.play(oldest, dry, now),
             None if dry < CONCEALED_AT_MOST => {
+                if dry == 0 {
+                    self.learn(now);
+                }
                 self.state = State::Playing { dry: dry + 1 };
                 self.meter.conceal(now);
                 Pull::Conceal
@@ -191,14 +202,18 @@ impl Jitter {
         let frame = self.settings.frame;
         let excess = if held > HELD_AT_MOST {
             held - 1 - frames_in(self.settings.target, frame)
-        } else if now.saturating_sub(self.judged) >= JUDGED_EVERY {
+        } else if now.saturating_sub(self.judged) >= self.patience {
             let spare = self.least_wait.take().unwrap_or_default();
             self.judged = now;
             frames_in(spare.saturating_sub(self.settings.target), frame)
         } else {
             return;
         };
-        for _ in 0..excess.min(held.saturating_sub(1)) {
+        let excess = excess.min(held.saturating_sub(1));
+        if excess > 0 {
+            self.skipped = Some(now);
+        }
+        for _ in 0..excess {
             self.slots[index(self.next)].full = false;
             self.next += 1;
             self.meter.skipped();
@@ -206,6 +221,17 @@ impl Jitter {
         if held > HELD_AT_MOST {
             self.least_wait = None;
             self.judged = now;
+        }
+    }
+
+    /// Takes note that a frame was not there in time.
+    fn learn(&mut self, now: Duration) {
+        let before = self.ran_dry.replace(now);
+        let since = |then: Option<Duration>| then.map(|then| now.saturating_sub(then));
+        if since(self.skipped).is_some_and(|time| time <= self.patience * 4) {
+            self.patience = (self.patience * 2).min(PATIENT);
+        } else if since(before).is_some_and(|time| time > PATIENT * 2) {
+            self.patience = IMPATIENT;
         }
     }
 
@@ -283,8 +309,11 @@ const CONCEALED_AT_MOST: u32 = 5;
 /// More frames than these are a backlog that is not worth hearing (300 ms).
 const HELD_AT_MOST: u64 = 15;
 
-/// A delay is called too long when it was so all this time.
-const JUDGED_EVERY: Duration = Duration::from_secs(1);
+/// A delay is called too long when it was so all this time, at first ...
+const IMPATIENT: Duration = Duration::from_secs(1);
+
+/// ... and on a line that keeps being late.
+const PATIENT: Duration = Duration::from_secs(16);
 
 /// As many frames behind in a row mean that the sender counts from a new start.
 const RESTARTED: u32 = 10;

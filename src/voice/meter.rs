@@ -33,8 +33,8 @@ pub(super) struct Meter {
     /// Number of the part that is being filled, in tenths of a second since the origin of time.
     filling: u64,
     last_pull: Option<Duration>,
-    /// Arrival time less sending time of the last frame, in seconds.
-    transit: Option<f64>,
+    /// Number and moment of the last arrival.
+    last_arrival: Option<(u64, Duration)>,
     /// In seconds.
     jitter: f64,
 }
@@ -55,23 +55,24 @@ impl Meter {
             parts: [Part::default(); PARTS],
             filling: 0,
             last_pull: None,
-            transit: None,
+            last_arrival: None,
             jitter: 0.0,
         }
     }
 
     /// Arrival times of the stream before are nothing to compare with any more.
     pub(super) fn begin(&mut self) {
-        self.transit = None;
+        self.last_arrival = None;
     }
 
     pub(super) fn arrived(&mut self, number: u64, now: Duration) {
         self.counted.received += 1;
-        let sent = number as f64 * self.frame.as_secs_f64();
-        let transit = now.as_secs_f64() - sent;
-        if let Some(before) = self.transit.replace(transit) {
-            self.jitter += ((transit - before).abs() - self.jitter) / 16.0;
-        }
+        let Some((before, then)) = self.last_arrival.replace((number, now)) else {
+            return;
+        };
+        let sent_apart = (number as i64 - before as i64) as f64 * self.frame.as_secs_f64();
+        let came_apart = now.saturating_sub(then).as_secs_f64();
+        self.jitter += ((came_apart - sent_apart).abs() - self.jitter) / 16.0;
     }
 
     pub(super) fn late(&mut self) {
