@@ -88,6 +88,18 @@ impl fmt::Display for ErrorCode {
 
 impl core::error::Error for ErrorCode {}
 
+/// Stretches the packet of `length` bytes at the front of `room` to the whole of it, with padding
+/// that every decoder skips (RFC 6716 section 3.2.5).
+pub fn pad(room: &mut [u8], length: usize) -> Result<(), ErrorCode> {
+    if length == 0 || length > room.len() {
+        return Err(ErrorCode(OPUS_BAD_ARG));
+    }
+    let (bytes, whole) = (self::length(length)?, self::length(room.len())?);
+    // SAFETY: libopus reads `bytes` and writes `whole` bytes, which `room` has.
+    let code = unsafe { opus_packet_pad(room.as_mut_ptr(), bytes, whole) };
+    counted(code).map(|_| ())
+}
+
 fn counted(code: i32) -> Result<usize, ErrorCode> {
     usize::try_from(code).map_err(|_| ErrorCode(code))
 }
