@@ -154,6 +154,140 @@ async fn mute_sends_silence_in_frames_of_the_same_size() {
     assert_eq!(loudest, 0.0);
 }
 
+#[tokio::test]
+async fn a_resumed_call_goes_on_with_its_files_and_another_starts_anew() {
+    let mut pair = Pair::new([chirps(10.0), vec![0.0; 480]]);
+    let call = CallId(1);
+    pair.open(call);
+    pair.run(Duration::from_millis(1500)).await;
+    pair.close(call);
+    pair.run(Duration::from_millis(700)).await;
+    let first = read(&pair.heard[1]);
+    assert!(
+        (68_000..76_000).contains(&first.len()),
+        "{} samples",
+        first.len()
+    );
+
+    pair.open(call);
+    pair.run(Duration::from_millis(1500)).await;
+    pair.close(call);
+    pair.run(Duration::from_millis(300)).await;
+    let both = read(&pair.heard[1]);
+    assert_eq!(both[..first.len()], first[..], "the first part was kept");
+    assert!(both.len() > first.len() + 68_000, "{} samples", both.len());
+    // The microphone stood still during the hold: what comes now follows what was said before.
+    let said = read(&pair.said[0]);
+    let shift = delay(&said, &both, 1.8, 2.6);
+    assert!(shift < 90.0, "{shift} ms");
+
+    pair.open(CallId(2));
+    pair.run(Duration::from_millis(500)).await;
+    pair.close(CallId(2));
+    pair.run(Duration::from_millis(300)).await;
+    let other = read(&pair.heard[1]);
+    assert!(other.len() < 30_000, "{} samples", other.len());
+}
+
+#[tokio::test]
+async fn the_written_file_is_whole_while_the_call_lasts() {
+    let mut pair = Pair::new([chirps(5.0), vec![0.0; 480]]);
+    pair.open(CallId(1));
+    pair.run(Duration::from_millis(2600)).await;
+    let heard = read(&pair.heard[1]);
+    assert!(heard.len() >= 48_000 * 3 / 2, "{} samples", heard.len());
+}
+
+#[tokio::test]
+async fn files_of_other_rates_and_channels_are_converted() {
+    for (rate, channels) in [(8_000, 2), (44_100, 2), (16_000, 1)] {
+        let directory = TempDir::new().expect("directory");
+        let input = directory.path().join("in.wav");
+        let tone: Vec<f32> = (0..rate * 3)
+            .map(|i| 0.4 * (i as f32 / rate as f32 * 700.0 * std::f32::consts::TAU).sin())
+            .collect();
+        write(&input, rate, channels, &tone);
+        let output = directory.path().join("out.wav");
+        let settings = Settings::new(Backend::Wav { input, output });
+        let (audio, mut events) = Audio::start(settings).expect("started");
+        audio.open(OpenMic::for_testing_only(CallId(1)));
+        let mut loudest = 0.0f32;
+        for _ in 0..100 {
+            match timeout(Duration::from_secs(5), events.recv()).await {
+                Ok(Some(AudioEvent::Levels { mic, .. })) => loudest = loudest.max(mic),
+                Ok(Some(_)) => {}
+                other => panic!("no more events: {other:?}"),
+            }
+        }
+        assert!((0.36..0.44).contains(&loudest), "{rate} Hz: {loudest}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named_with_what_to_do() {
+    let directory = TempDir::new().expect("directory");
+    let path = |name: &str| directory.path().join(name);
+    let said = |input: PathBuf, output: PathBuf| {
+        let started = Audio::start(Settings::new(Backend::Wav { input, output }));
+        started.err().expect("refused").to_string()
+    };
+    let error = said(path("none.wav"), path("out.wav"));
+    assert!(error.contains("none.wav"), "{error}");
+
+    std::fs::write(
+        path("text.wav"),
+        "this is not sound at all, but long enough",
+    )
+    .expect("written");
+    let error = said(path("text.wav"), path("out.wav"));
+    assert!(
+        error.contains("text.wav") && error.contains("WAV"),
+        "{error}"
+    );
+
+    // A-law, 8000 Hz, mono.
+    let mut alaw = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x06\0\x01\0".to_vec();
+    alaw.extend([0x40, 0x1f, 0, 0, 0x40, 0x1f, 0, 0, 1, 0, 8, 0]);
+    alaw.extend(b"data\x08\0\0\0\xd5\xd5\xd5\xd5\xd5\xd5\xd5\xd5");
+    std::fs::write(path("alaw.wav"), alaw).expect("written");
+    let error = said(path("alaw.wav"), path("out.wav"));
+    assert!(
+        error.contains("A-law") && error.contains("ffmpeg"),
+        "{error}"
+    );
+
+    write(&path("good.wav"), 48_000, 1, &[0.0; 480]);
+    let error = said(path("good.wav"), path("nowhere").join("out.wav"));
+    assert!(error.contains("nowhere"), "{error}");
+    assert!(!path("out.wav").exists(), "nothing was written");
+}
+
+#[tokio::test]
+async fn without_a_call_nothing_comes_and_frames_are_ignored() {
+    let (audio, mut events) = Audio::start(Settings::new(Backend::Null)).expect("started");
+    let frame = twocan::phone::types::Frame {
+        seq: 0,
+        opus: [0; 80].into(),
+    };
+    for _ in 0..100 {
+        audio.push(CallId(1), frame.clone());
+    }
+    audio.close(CallId(9));
+    assert!(
+        timeout(Duration::from_millis(300), events.recv())
+            .await
+            .is_err()
+    );
+    audio.open(OpenMic::for_testing_only(CallId(1)));
+    let first = timeout(Duration::from_secs(5), events.recv()).await;
+    assert!(matches!(first, Ok(Some(AudioEvent::Restored { place })) if place == "null"));
+    drop(audio);
+    let ended = timeout(Duration::from_secs(5), async {
+        while events.recv().await.is_some() {}
+    });
+    assert!(ended.await.is_ok(), "the thread did not end");
+}
+
 /// Two tones every quarter of a second, so that a delay can be found by correlation.
 fn chirps(seconds: f32) -> Vec<f32> {
     (0..(seconds * 48_000.0) as usize)
