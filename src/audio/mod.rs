@@ -8,6 +8,7 @@ mod card;
 mod clocked;
 mod codec;
 mod device;
+mod echo;
 mod line;
 mod list;
 mod pulse;
@@ -29,6 +30,7 @@ use crate::phone::types::{CallId, Frame, OpenMic};
 
 pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
 pub use device::DeviceError;
+pub use echo::echo;
 pub use list::{DeviceView, devices};
 pub use resample::RateError;
 pub use wav::WavError;

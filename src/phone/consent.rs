@@ -35,6 +35,12 @@ impl OpenMic {
         self.0
     }
 
+    /// For the echo test, which somebody at this computer starts and whose frames never leave it.
+    /// `call` must be no call of the phone.
+    pub fn for_local_echo(call: CallId) -> OpenMic {
+        OpenMic(call)
+    }
+
     /// For tests and benchmarks of the sound side, which have no call. Never used by the phone.
     pub fn for_testing_only(call: CallId) -> OpenMic {
         OpenMic(call)
