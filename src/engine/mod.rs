@@ -1,1 +1,225 @@
-//! To be written.
+//! The engine: one thread that carries words between the phone and the world.
+//!
+//! It owns the pure [`Phone`], the network, the sound, and the way to the disk, and decides nothing
+//! itself. The screen and the control socket reach it by [`Handle::client`]; none of them, nor the
+//! disk, nor a lost sound card, can hold it up or end it.
+
+mod answer;
+mod apply;
+mod book;
+mod clock;
+mod keep;
+mod listeners;
+mod renewal;
+mod run;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::api::{Message, Request};
+use crate::audio::{self, Audio, AudioError};
+use crate::disk::{self, DiskError, History, Home, HomeLock, Keys, Store};
+use crate::net::{Net, NetError};
+use crate::peer::{DeviceKeys, PeerId};
+use crate::phone::{Phone, Settings};
+use book::Book;
+use clock::Clock;
+use keep::Keep;
+use listeners::{MESSAGES, REQUESTS};
+use renewal::Renewal;
+use run::{Join, Run};
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Options {
+    /// Where contacts and history are kept.
+    pub home: Home,
+    /// The right to write there; given back at the end.
+    pub lock: HomeLock,
+    pub keys: Keys,
+    /// Where to listen. Port 0 picks, and tries that of the last run first.
+    pub listen: SocketAddr,
+    pub audio: audio::Settings,
+    /// Answer each contact at once, with the microphone open.
+    pub auto_answer: bool,
+}
+
+/// Starts engines.
+#[derive(Debug)]
+pub struct Engine;
+
+impl Engine {
+    /// Starts an engine on a thread of its own; when this returns, it can be called.
+    ///
+    /// # Errors
+    /// When the contacts or the history cannot be read, or the port, the sound backend's files, or
+    /// a thread cannot be had.
+    pub fn start(options: Options) -> Result<Handle, EngineError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(EngineError::Thread)?;
+        let (joins, joining) = mpsc::channel(JOINS);
+        let (end, ended) = watch::channel(false);
+        let stop = Arc::new(Notify::new());
+        let run = {
+            let _context = runtime.enter();
+            assemble(options, joining, stop.clone())?
+        };
+        let (id, listen) = (run.id(), run.listen());
+        std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || {
+                runtime.block_on(run.run());
+                drop(runtime);
+                end.send_replace(true);
+            })
+            .map_err(EngineError::Thread)?;
+        Ok(Handle {
+            joins,
+            stop,
+            ended,
+            id,
+            listen,
+        })
+    }
+}
+
+/// A running engine. Clones stand for the same one; it runs on when all of them are dropped, until
+/// [`Handle::stop`] or a [`crate::api::Command::Quit`].
+#[derive(Clone, Debug)]
+pub struct Handle {
+    joins: mpsc::Sender<Join>,
+    stop: Arc<Notify>,
+    ended: watch::Receiver<bool>,
+    id: PeerId,
+    listen: SocketAddr,
+}
+
+impl Handle {
+    /// A new conversation with the engine. The first message is [`crate::api::Event::Ready`]; the
+    /// conversation is over when the engine ends or both channels are dropped.
+    pub fn client(&self) -> (mpsc::Sender<Request>, mpsc::Receiver<Message>) {
+        let (requests, asked) = mpsc::channel(REQUESTS);
+        let (told, messages) = mpsc::channel(MESSAGES);
+        // If the engine has ended (or is swamped), the closed channels say so.
+        let _ = self.joins.try_send(Join {
+            requests: asked,
+            messages: told,
+        });
+        (requests, messages)
+    }
+
+    /// Who this phone is.
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// The address that was asked for, with the port that it got.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Asks the engine to hang up and end; [`Handle::ended`] tells when it has.
+    pub fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Waits for the end: calls are over, files are complete, everything is on the disk.
+    ///
+    /// # Errors
+    /// When the engine's thread died instead of ending.
+    pub async fn ended(&self) -> Result<(), EngineError> {
+        let mut ended = self.ended.clone();
+        let ended = ended.wait_for(|&ended| ended).await;
+        ended.map(|_| ()).map_err(|_| EngineError::Died)
+    }
+}
+
+/// The engine cannot start, or did not end as it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    #[error("the system gives no randomness: {0}")]
+    Random(getrandom::Error),
+    #[error("the engine's thread could not be started: {0}")]
+    Thread(#[source] io::Error),
+    /// A panic, which is a bug; its message is in the log.
+    #[error("the engine died; the log has the reason")]
+    Died,
+}
+
+/// Conversations that wait to be taken up.
+const JOINS: usize = 32;
+
+fn assemble(
+    options: Options,
+    joins: mpsc::Receiver<Join>,
+    stop: Arc<Notify>,
+) -> Result<Run, EngineError> {
+    let clock = Clock::start();
+    let now = clock.now();
+    let Options { home, keys, .. } = options;
+    let contacts = Store::load(&home)?;
+    let history = History::load(&home, book::KEPT)?;
+    for line in &history.damaged {
+        tracing::warn!("passed over line {line} of {}", home.history().display());
+    }
+    let net = open_net(options.listen, &home)?;
+    let (audio, audio_events) = Audio::start(options.audio)?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(EngineError::Random)?;
+    let identity = keys.identity();
+    let id = identity.id();
+    let device = DeviceKeys::from_secrets(**keys.device.x_secret(), *keys.device.d_secret());
+    let (renewal, cert) = Renewal::begin(identity, keys.device, now.unix);
+    let addresses = net.addresses();
+    let settings = Settings {
+        seed,
+        device,
+        cert,
+        identity: id,
+        name: keys.name.clone(),
+        contacts: contacts.contacts().to_vec(),
+        invites: contacts.invites().to_vec(),
+        addresses: addresses.clone(),
+        auto_answer: options.auto_answer,
+    };
+    Ok(Run::new(run::Parts {
+        clock,
+        phone: Phone::new(settings, now),
+        net,
+        audio,
+        audio_events,
+        keep: Keep::start(options.lock, home, contacts)?,
+        book: Book::new(history.entries),
+        renewal,
+        joins,
+        stop,
+        id,
+        name: keys.name,
+        addresses,
+    }))
+}
+
+/// Opens the port, and remembers it if it was picked.
+fn open_net(listen: SocketAddr, home: &Home) -> Result<Net, NetError> {
+    let last = disk::load_port(home);
+    let net = Net::open(listen, last)?;
+    let port = net.listen().port();
+    let is_new = listen.port() == 0 && last != Some(port);
+    if is_new && let Err(error) = disk::save_port(home, port) {
+        tracing::warn!("old invites may not work after a restart: {error}");
+    }
+    Ok(net)
+}

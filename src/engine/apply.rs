@@ -1,0 +1,94 @@
+//! What the phone and the sound say, done.
+
+use super::run::Run;
+use crate::api::{CallId, Done, Event, Refusal, Reply, RequestId};
+use crate::audio::{AudioEvent, AudioStats};
+use crate::phone::types::{Input, Media, Output};
+
+impl Run {
+    pub(super) fn apply(&mut self, output: Output) {
+        let parts = &mut self.parts;
+        match output {
+            Output::Transmit(path, datagram) => parts.net.send(path, &datagram),
+            Output::Voice(call, frame) => parts.audio.push(call, frame),
+            Output::Media(media) => self.serve(media),
+            Output::Event(event) => self.happen(event),
+            Output::Reply(request, result) => self.reply(request, result),
+            Output::Save(id, change) => parts.keep.change(id, change),
+        }
+    }
+
+    /// Something comes from the sound side.
+    pub(super) fn hear(&mut self, event: AudioEvent) {
+        match event {
+            AudioEvent::Frame(call, frame) => self.tell_phone(Input::Voice(call, frame)),
+            AudioEvent::Levels { call, mic, speaker } => {
+                if self.listeners.is_anybody_watching_levels() {
+                    let levels = self.stamped(Event::Levels { call, mic, speaker });
+                    self.listeners.tell_in_passing(&levels);
+                }
+            }
+            AudioEvent::Stats { call, stats } => {
+                self.parts.book.note_sound(call, &stats);
+                self.tell_stats(call, &stats);
+            }
+            AudioEvent::Lost { why } => {
+                self.sound.trouble = Some(why);
+                self.tell_sound();
+            }
+            AudioEvent::Restored { place } => {
+                self.sound.place = place;
+                self.sound.trouble = None;
+                self.tell_sound();
+            }
+        }
+    }
+
+    fn serve(&mut self, media: Media) {
+        let audio = &self.parts.audio;
+        match media {
+            Media::Open(_, mic) => audio.open(mic),
+            Media::Close(call) => audio.close(call),
+            Media::Mute(muted) => audio.mute(muted),
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let event = self.stamped(event);
+        let mono = self.parts.clock.now().mono;
+        if let Some(line) = self.parts.book.note(&event.event, event.at, mono) {
+            self.parts.keep.history(line);
+        }
+        self.listeners.tell(&event);
+    }
+
+    fn reply(&mut self, request: RequestId, result: Result<Done, Refusal>) {
+        if let Some((listener, id)) = self.asked.remove(&request) {
+            self.listeners.answer(listener, Reply { reply: id, result });
+        }
+    }
+
+    fn tell_stats(&mut self, call: CallId, stats: &AudioStats) {
+        let Some(numbers) = self.parts.phone.call_numbers(call) else {
+            return;
+        };
+        let stats = self.stamped(Event::Stats {
+            call,
+            rtt_ms: numbers.rtt_ms,
+            jitter_ms: stats.jitter_ms,
+            loss: stats.loss,
+            buffer_ms: stats.buffer_ms,
+            concealed: stats.concealed,
+            sent: numbers.sent,
+            received: numbers.received,
+        });
+        self.listeners.tell_in_passing(&stats);
+    }
+
+    fn tell_sound(&mut self) {
+        self.announce(Event::Audio {
+            place: self.sound.place.clone(),
+            trouble: self.sound.trouble.clone(),
+        });
+    }
+}

@@ -1,0 +1,46 @@
+//! The only place in the engine that reads a clock.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::phone::types::Now;
+
+/// The engine's monotonic clock, which starts at zero, and the computer's calendar.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(super) fn start() -> Clock {
+        Clock {
+            origin: Instant::now(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        let since_epoch = calendar().duration_since(UNIX_EPOCH);
+        Now {
+            mono: self.origin.elapsed(),
+            unix: since_epoch.map_or(0, |since| since.as_secs()),
+        }
+    }
+
+    /// The moment for an event or a line of the history.
+    pub(super) fn stamp(&self) -> jiff::Timestamp {
+        jiff::Timestamp::try_from(calendar()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    /// When `mono` is, for a timer.
+    pub(super) fn instant(&self, mono: Duration) -> tokio::time::Instant {
+        (self.origin + mono.min(FAR)).into()
+    }
+}
+
+/// Further than any timer is set, so that the sum stays on every system's clock.
+const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn calendar() -> SystemTime {
+    SystemTime::now()
+}

@@ -1,0 +1,228 @@
+//! The loop: wait for one thing to happen, tell the phone, do what it says.
+//!
+//! Nothing is awaited but the `select!`. While nothing happens nothing runs: there is one timer, and
+//! it is set only when the phone (or the certificate) has a deadline.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Sleep;
+
+use super::book::Book;
+use super::clock::Clock;
+use super::keep::{Keep, Kept};
+use super::listeners::{ListenerId, Listeners};
+use super::renewal::Renewal;
+use crate::api::{
+    AudioView, Done, Event, Message, Refusal, Reply, Request, RequestId, Stamped, Trouble,
+};
+use crate::audio::{Audio, AudioEvent};
+use crate::net::Net;
+use crate::peer::{PeerId, SafeText};
+use crate::phone::Phone;
+use crate::phone::types::Input;
+
+/// Everything that the loop works on.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) phone: Phone,
+    pub(super) net: Net,
+    pub(super) audio: Audio,
+    pub(super) audio_events: mpsc::Receiver<AudioEvent>,
+    pub(super) keep: Keep,
+    pub(super) book: Book,
+    pub(super) renewal: Renewal,
+    pub(super) joins: mpsc::Receiver<Join>,
+    pub(super) stop: Arc<Notify>,
+    pub(super) id: PeerId,
+    pub(super) name: SafeText,
+    /// What the phone was told last.
+    pub(super) addresses: Vec<SocketAddr>,
+}
+
+/// The engine's ends of a new conversation.
+#[derive(Debug)]
+pub(super) struct Join {
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) messages: mpsc::Sender<Message>,
+}
+
+/// A running engine.
+pub(super) struct Run {
+    pub(super) parts: Parts,
+    pub(super) listeners: Listeners,
+    pub(super) sound: AudioView,
+    /// Requests that the phone has not answered yet, by the number that it knows them by.
+    pub(super) asked: BTreeMap<RequestId, (ListenerId, RequestId)>,
+    pub(super) last_asked: RequestId,
+    /// When to end, on the monotonic clock; set by the wish to stop.
+    ending: Option<Duration>,
+}
+
+impl Run {
+    pub(super) fn new(parts: Parts) -> Run {
+        let sound = AudioView {
+            place: parts.audio.place(),
+            trouble: None,
+        };
+        Run {
+            parts,
+            listeners: Listeners::default(),
+            sound,
+            asked: BTreeMap::new(),
+            last_asked: 0,
+            ending: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> PeerId {
+        self.parts.id
+    }
+
+    pub(super) fn listen(&self) -> SocketAddr {
+        self.parts.net.listen()
+    }
+
+    /// Runs to the end.
+    pub(super) async fn run(mut self) {
+        let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        // What the phone wants at its birth.
+        self.drain();
+        while !self.is_over() {
+            let is_timed = self.set_timer(timer.as_mut());
+            let parts = &mut self.parts;
+            tokio::select! {
+                () = parts.net.readable() => self.receive(),
+                Some(event) = parts.audio_events.recv() => self.hear(event),
+                () = &mut timer, if is_timed => self.be_on_time(),
+                kept = parts.keep.done() => self.settle(kept),
+                (listener, request) = self.listeners.next() => self.request(listener, request),
+                Some(join) = parts.joins.recv() => self.welcome(join),
+                () = parts.stop.notified() => self.begin_to_end(),
+            }
+        }
+        self.finish();
+    }
+
+    /// Tells the phone one thing and does what follows from it.
+    pub(super) fn tell_phone(&mut self, input: Input<'_>) {
+        let now = self.parts.clock.now();
+        self.parts.phone.handle(input, now);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.parts.phone.poll() {
+            self.apply(output);
+        }
+    }
+
+    fn receive(&mut self) {
+        for _ in 0..DATAGRAMS_A_TURN {
+            let parts = &mut self.parts;
+            let Some((from, bytes)) = parts.net.receive() else {
+                return;
+            };
+            let now = parts.clock.now();
+            parts.phone.handle(Input::Receive(from, bytes), now);
+            self.drain();
+        }
+    }
+
+    fn be_on_time(&mut self) {
+        let now = self.parts.clock.now();
+        if let Some(cert) = self.parts.renewal.due(now.unix) {
+            self.tell_phone(Input::Certificate(Box::new(cert)));
+        }
+        if self.parts.phone.deadline().is_some_and(|at| at <= now.mono) {
+            self.tell_phone(Input::Timeout);
+        }
+    }
+
+    fn settle(&mut self, kept: Kept) {
+        match kept {
+            Kept::Change(id, Ok(())) => self.tell_phone(Input::Saved(id, true)),
+            Kept::Change(id, Err(why)) => {
+                self.announce(Event::Error { why });
+                self.tell_phone(Input::Saved(id, false));
+            }
+            Kept::History(Ok(())) => {}
+            Kept::History(Err(why)) => self.announce(Event::Error { why }),
+            Kept::Answer(listener, reply, result) => {
+                let trouble = Trouble::Other;
+                let result = result.map(|()| Done::Nothing);
+                let result = result.map_err(|why| Refusal { trouble, why });
+                self.listeners.answer(listener, Reply { reply, result });
+            }
+        }
+    }
+
+    fn welcome(&mut self, join: Join) {
+        let ready = self.stamped(Event::Ready {
+            id: self.parts.id,
+            listen: vec![self.listen()],
+        });
+        self.listeners.add(join.requests, join.messages, ready);
+    }
+
+    /// Tells everybody that something happened.
+    pub(super) fn announce(&mut self, event: Event) {
+        let event = self.stamped(event);
+        self.listeners.tell(&event);
+    }
+
+    pub(super) fn stamped(&self, event: Event) -> Stamped {
+        let at = self.parts.clock.stamp();
+        Stamped { event, at }
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Hangs up everywhere; the loop goes on for a moment, so that the others hear of it.
+    pub(super) fn begin_to_end(&mut self) {
+        if self.ending.is_none() {
+            self.ending = Some(self.parts.clock.now().mono + LAST_WORDS);
+            self.tell_phone(Input::Shutdown);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ending.is_some_and(|end| {
+            let is_silent = self.parts.phone.deadline().is_none() && self.parts.keep.is_idle();
+            is_silent || self.parts.clock.now().mono >= end
+        })
+    }
+
+    fn finish(self) {
+        let Parts { audio, keep, .. } = self.parts;
+        // The written sound is complete when its thread has ended.
+        drop(audio);
+        keep.finish();
+    }
+
+    /// False if there is nothing to wake up for.
+    fn set_timer(&self, timer: std::pin::Pin<&mut Sleep>) -> bool {
+        let now = self.parts.clock.now();
+        let renewal = now.mono + Duration::from_secs(self.parts.renewal.in_seconds(now.unix));
+        let deadlines = [self.parts.phone.deadline(), self.ending, Some(renewal)];
+        let Some(first) = deadlines.into_iter().flatten().min() else {
+            return false;
+        };
+        let at = self.parts.clock.instant(first);
+        if timer.deadline() != at || timer.is_elapsed() {
+            timer.reset(at);
+        }
+        true
+    }
+}
+
+/// Datagrams taken before others get their turn: more than half a second of a call.
+const DATAGRAMS_A_TURN: usize = 32;
+
+/// How long the end of the engine may take for saying goodbye.
+const LAST_WORDS: Duration = Duration::from_millis(300);
