@@ -71,6 +71,11 @@ impl Channel {
         self.current.number
     }
 
+    #[cfg(test)]
+    pub fn chain(&self) -> &ChainKey {
+        &self.chain
+    }
+
     /// All indices that packets to us may carry now.
     pub fn indices_in(&self) -> impl Iterator<Item = u32> {
         let previous = self.previous.iter().map(|(epoch, _)| epoch.keys.index_in);

@@ -217,14 +217,25 @@ fn seal_cookie(
 ) -> Option<Datagram> {
     let mut nonce = [0; 24];
     rng.fill_bytes(&mut nonce);
+    let sealed = seal_with(dial, hello.mac1, cookie, &nonce)?;
+    Some(wire::cookie(hello.sidx, &nonce, &sealed))
+}
+
+/// The cookie and its tag, bound to the HELLO with this `mac1`.
+pub(super) fn seal_with(
+    dial: &[u8; 32],
+    mac1: &[u8],
+    cookie: &[u8; 16],
+    nonce: &[u8; 24],
+) -> Option<[u8; 32]> {
     let mut sealed = [0; 32];
     let (body, tag) = sealed.split_at_mut(16);
     body.copy_from_slice(cookie);
     let made = cookie_cipher(dial)
-        .encrypt_inout_detached(&nonce.into(), hello.mac1, body.into())
+        .encrypt_inout_detached(&(*nonce).into(), mac1, body.into())
         .ok()?;
     tag.copy_from_slice(&made);
-    Some(wire::cookie(hello.sidx, &nonce, &sealed))
+    Some(sealed)
 }
 
 fn cookie_cipher(dial: &[u8; 32]) -> XChaCha20Poly1305 {

@@ -51,6 +51,11 @@ impl ChainKey {
         extract(self.0.as_ref(), secret.as_ref())
     }
 
+    #[cfg(test)]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The keys of this epoch as seen from `role`.
     pub fn epoch(&self, role: Role) -> EpochKeys {
         let (out, back) = match role {

@@ -39,6 +39,8 @@ mod talk;
 mod texts;
 mod timer;
 pub mod types;
+#[cfg(test)]
+mod vectors;
 mod view;
 mod wire;
 

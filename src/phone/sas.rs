@@ -40,6 +40,11 @@ impl Transcript {
         Transcript(hash.finalize().into())
     }
 
+    #[cfg(test)]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// What the caller sends before he knows the callee's nonce.
     pub fn commit(&self, caller_nonce: &[u8; 32]) -> [u8; 32] {
         Sha256::new()
