@@ -15,6 +15,8 @@ pub struct Home {
     data: PathBuf,
     state: PathBuf,
     runtime: PathBuf,
+    /// Where the key is, if not among the data.
+    key: Option<PathBuf>,
 }
 
 impl Home {
@@ -26,6 +28,7 @@ impl Home {
             data: dir.clone(),
             state: dir.clone(),
             runtime: dir,
+            key: None,
         }
     }
 
@@ -43,7 +46,16 @@ impl Home {
             data,
             state,
             runtime,
+            key: None,
         })
+    }
+
+    /// The same places with the key in a file of its own, say on a stick.
+    pub fn with_identity_key(self, file: impl Into<PathBuf>) -> Home {
+        Home {
+            key: Some(file.into()),
+            ..self
+        }
     }
 
     /// Makes the directories that are missing, closed to others.
@@ -60,7 +72,8 @@ impl Home {
     }
 
     pub fn identity_key(&self) -> PathBuf {
-        self.data.join("identity.key")
+        let usual = || self.data.join("identity.key");
+        self.key.clone().unwrap_or_else(usual)
     }
 
     pub fn contacts(&self) -> PathBuf {
