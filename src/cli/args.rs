@@ -64,6 +64,9 @@ pub enum IdCommand {
         /// Name that contacts are told
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
+        /// Lock the key with a passphrase, which is asked for
+        #[arg(long)]
+        passphrase: bool,
     },
     /// Print the 24 words that restore this identity: keep them secret
     Words,
@@ -73,6 +76,8 @@ pub enum IdCommand {
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
     },
+    /// Lock the key with a passphrase, change it, or unlock the key for good
+    Passphrase,
 }
 
 /// `twocan contact ...`.
