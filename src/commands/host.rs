@@ -1,0 +1,112 @@
+//! Carries a phone in this process: its engine, and the control socket through which others reach it.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use twocan::audio::{self, Backend};
+use twocan::cli::{EngineArgs, Exit};
+use twocan::config::{Answer, AudioMode, Config, Engine as Settings, Overrides};
+use twocan::control::{Link, Server};
+use twocan::disk::HomeLock;
+use twocan::engine::{Engine, EngineError, Handle, Options};
+
+use super::fail::Failure;
+use super::setup::Setup;
+use super::{id, log};
+
+/// A phone in this process.
+pub struct Hosted {
+    handle: Handle,
+    stop: Arc<Notify>,
+    server: JoinHandle<()>,
+}
+
+impl Hosted {
+    /// A new conversation with the phone.
+    pub fn link(&self) -> Link {
+        self.handle.client()
+    }
+
+    /// Hangs up, makes everything lasting, and closes the control socket.
+    pub async fn stop(self) {
+        self.handle.stop();
+        if let Err(error) = self.handle.ended().await {
+            tracing::error!("{error}");
+        }
+        self.stop.notify_one();
+        if let Err(error) = self.server.await {
+            tracing::error!("control socket: {error}");
+        }
+    }
+}
+
+/// Starts a phone with the options of the command line and the configuration.
+///
+/// # Errors
+/// When another one holds the home, there is no identity, or something cannot be opened.
+pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
+    let config = setup.config()?;
+    let settings = config.engine.clone().with(overrides(args))?;
+    log::start(&setup.global, &config.log, &setup.home.log())?;
+    let mut keys = id::load(setup)?;
+    keys.name = id::name(setup, &keys)?;
+    let lock = HomeLock::acquire(&setup.home)?;
+    let server =
+        Server::bind(&setup.home.socket()).map_err(|error| Failure::new(Exit::Home, error))?;
+    let handle = Engine::start(Options {
+        home: setup.home.clone(),
+        lock,
+        keys,
+        listen: settings.listen.addr(),
+        audio: audio::Settings::new(backend(&settings, &config)),
+        auto_answer: settings.answer == Answer::Auto,
+    })?;
+    let stop = Arc::new(Notify::new());
+    let server = {
+        let (handle, stop) = (handle.clone(), stop.clone());
+        tokio::spawn(async move {
+            server.run(move || handle.client(), stop.notified()).await;
+        })
+    };
+    Ok(Hosted {
+        handle,
+        stop,
+        server,
+    })
+}
+
+fn overrides(args: EngineArgs) -> Overrides {
+    Overrides {
+        listen: args.listen,
+        network: args.network,
+        bootstrap: args.bootstrap,
+        audio: args.audio,
+        answer: args.answer,
+    }
+}
+
+fn backend(settings: &Settings, config: &Config) -> Backend {
+    let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+    match &settings.audio {
+        AudioMode::Cpal => Backend::Cpal {
+            input: named(&config.sound.microphone),
+            output: named(&config.sound.speaker),
+        },
+        AudioMode::Null => Backend::Null,
+        AudioMode::Wav { input, output } => Backend::Wav {
+            input: input.clone(),
+            output: output.clone(),
+        },
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Failure {
+        match error {
+            EngineError::Disk(error) => error.into(),
+            EngineError::Audio(error) => Failure::new(Exit::Audio, error),
+            error => Failure::new(Exit::Other, error),
+        }
+    }
+}
