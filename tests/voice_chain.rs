@@ -1,11 +1,13 @@
 //! The sound side from file to file: two of them wired back to back, without a network.
 
+#![expect(clippy::print_stdout, reason = "the delay is a figure worth seeing")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use twocan::api::CallId;
 use twocan::audio::{Audio, AudioEvent, AudioStats, Backend, Settings};
 use twocan::phone::types::OpenMic;
@@ -66,7 +68,6 @@ impl Pair {
     /// Carries frames both ways.
     async fn run(&mut self, time: Duration) {
         let [left, right] = &mut self.ends;
-        let until = Instant::now() + time;
         let there = pump(
             &mut left.events,
             &right.audio,
@@ -79,7 +80,7 @@ impl Pair {
             &mut right.stats,
             &mut right.loudest,
         );
-        let _ = tokio::time::timeout_at(until, async { tokio::join!(there, back) }).await;
+        let _ = timeout(time, async { tokio::join!(there, back) }).await;
     }
 }
 
@@ -229,7 +230,7 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
     let path = |name: &str| directory.path().join(name);
     let said = |input: PathBuf, output: PathBuf| {
         let started = Audio::start(Settings::new(Backend::Wav { input, output }));
-        started.err().expect("refused").to_string()
+        started.expect_err("refused").to_string()
     };
     let error = said(path("none.wav"), path("out.wav"));
     assert!(error.contains("none.wav"), "{error}");
@@ -260,6 +261,28 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
     let error = said(path("good.wav"), path("nowhere").join("out.wav"));
     assert!(error.contains("nowhere"), "{error}");
     assert!(!path("out.wav").exists(), "nothing was written");
+}
+
+#[tokio::test]
+async fn a_device_that_is_not_there_is_told_once_and_the_call_goes_on() {
+    let name = Some("no device is called like this".to_owned());
+    let (input, output) = (name.clone(), name);
+    let settings = Settings::new(Backend::Cpal { input, output });
+    let (audio, mut events) = Audio::start(settings).expect("started");
+    audio.open(OpenMic::for_testing_only(CallId(1)));
+    let (mut lost, mut frames) = (Vec::new(), 0);
+    // Long enough for a second attempt.
+    while frames < 200 || lost.is_empty() {
+        match timeout(Duration::from_secs(10), events.recv()).await {
+            Ok(Some(AudioEvent::Lost { why })) => lost.push(why),
+            Ok(Some(AudioEvent::Frame(..))) => frames += 1,
+            Ok(Some(AudioEvent::Restored { place })) => panic!("sound from {place}"),
+            Ok(Some(_)) => {}
+            other => panic!("no more events: {other:?}"),
+        }
+    }
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert_eq!(audio.place(), "no sound");
 }
 
 #[tokio::test]

@@ -13,12 +13,12 @@ use crate::audio::wav::{BLOCK, Sink, Source, WavError};
 #[derive(Debug)]
 pub(super) enum Ends {
     Silence,
-    Files { source: Source, sink: Sink },
+    Files { source: Box<Source>, sink: Sink },
 }
 
 impl Ends {
     pub(super) fn files(input: &Path, output: &Path) -> Result<Ends, WavError> {
-        let source = Source::open(input)?;
+        let source = Box::new(Source::open(input)?);
         let mut sink = Sink::create(output)?;
         // Nothing can be heard while the first block is being recorded.
         sink.write(&[0.0; BLOCK])?;

@@ -97,6 +97,11 @@ impl Streams {
         self.link.largest.load(Relaxed)
     }
 
+    /// True once the loudspeaker asks for more than what filled its buffer at first.
+    pub(super) fn is_running(&self) -> bool {
+        self.link.turns.load(Relaxed) > FILLING
+    }
+
     /// Why the device can be used no longer.
     pub(super) fn trouble(&mut self, now: Duration) -> Option<String> {
         if let Some(why) = self.link.trouble.get() {
@@ -247,6 +252,9 @@ fn open(input: Option<&str>, output: Option<&str>, voice: Thread) -> Answer {
         Ok(opened) => Ok(opened),
     }
 }
+
+/// A device asks this often when it is opened, whether it runs or not.
+const FILLING: u64 = 3;
 
 /// A loudspeaker that asks for nothing for so long is gone.
 const DEAD: Duration = Duration::from_secs(5);

@@ -72,7 +72,7 @@ impl Settings {
             backend,
             volume: 1.0,
             gain: 1.0,
-            encoder_complexity: 10,
+            encoder_complexity: 7,
             decoder_complexity: 5,
             delay: Duration::from_millis(10),
         }

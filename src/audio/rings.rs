@@ -68,6 +68,15 @@ impl VoiceSide {
         false
     }
 
+    /// Drops what the microphone has recorded so far.
+    pub(super) fn forget_recorded(&mut self) {
+        let held = self.mic.slots();
+        if let Ok(chunk) = self.mic.read_chunk(held) {
+            chunk.commit_all();
+        }
+        self.half = None;
+    }
+
     /// Samples (of our rate) that lie ready for the loudspeaker.
     pub(super) fn ready(&self) -> usize {
         let held = self.speaker.buffer().capacity() - self.speaker.slots();

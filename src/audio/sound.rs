@@ -22,7 +22,7 @@ pub(super) struct Sound {
 
 #[derive(Debug)]
 enum Device {
-    Clocked(Clocked),
+    Clocked(Box<Clocked>),
     Streams(Streams),
 }
 
@@ -33,6 +33,8 @@ struct Retry {
     /// When to try next; nothing while an attempt is under way.
     due: Option<Duration>,
     pause: Duration,
+    /// Open, but it has not moved any sound yet; that can take a sound server two seconds.
+    starting: Option<(Streams, VoiceSide)>,
 }
 
 /// What the engine is to be told.
@@ -68,6 +70,7 @@ impl Sound {
                     opener,
                     due: None,
                     pause: FIRST_PAUSE,
+                    starting: None,
                 });
                 Ends::Silence
             }
@@ -117,21 +120,26 @@ impl Sound {
             retry.due = None;
             retry.opener.start();
         }
-        let first = retry.pause == FIRST_PAUSE;
-        match retry.opener.finished()? {
-            Ok((streams, rings)) => {
-                let place = streams.place().to_owned();
-                self.rings = rings;
-                self.device = Device::Streams(streams);
-                retry.pause = FIRST_PAUSE;
-                Some(News::Restored(place))
-            }
-            Err(error) => {
-                retry.due = Some(now + retry.pause);
-                retry.pause = (retry.pause * 2).min(LONGEST_PAUSE);
-                first.then(|| News::Lost(error.to_string()))
-            }
+        match retry.opener.finished() {
+            Some(Ok(started)) => retry.starting = Some(started),
+            Some(Err(error)) => return retry.failed(error.to_string(), now),
+            None => {}
         }
+        let (streams, _) = retry.starting.as_mut()?;
+        if let Some(why) = streams.trouble(now) {
+            retry.starting = None;
+            return retry.failed(why, now);
+        }
+        if !streams.is_running() {
+            return None;
+        }
+        let (streams, mut rings) = retry.starting.take()?;
+        retry.pause = FIRST_PAUSE;
+        rings.forget_recorded();
+        let place = streams.place().to_owned();
+        self.rings = rings;
+        self.device = Device::Streams(streams);
+        Some(News::Restored(place))
     }
 
     /// When [`Sound::turn`] has to be called even if no device calls for it.
@@ -151,10 +159,20 @@ impl Sound {
     }
 }
 
+impl Retry {
+    /// Plans the next attempt. Only the first of a row of failures is news.
+    fn failed(&mut self, why: String, now: Duration) -> Option<News> {
+        let first = self.pause == FIRST_PAUSE;
+        self.due = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        first.then_some(News::Lost(why))
+    }
+}
+
 fn clocked(ends: Ends, now: Duration) -> (VoiceSide, Device) {
     let (device, voice) = rings(RATE, RATE).expect("our own rate needs no conversion");
     let clocked = Clocked::start(ends, device, now);
-    (voice, Device::Clocked(clocked))
+    (voice, Device::Clocked(Box::new(clocked)))
 }
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
