@@ -20,6 +20,7 @@ pub struct HalfOpen {
     mac1: [u8; 16],
     /// Repeated when the same HELLO comes again, perhaps by another of our addresses.
     reply: Datagram,
+    replied_at: Duration,
     pub until: Duration,
 }
 
@@ -97,6 +98,7 @@ impl Phone {
                 sidx: hello.sidx,
                 mac1,
                 reply,
+                replied_at: now.mono,
                 until: now.mono + HALF_OPEN_LIFE,
             },
         );
@@ -144,7 +146,7 @@ impl Phone {
             index_out: half.sidx,
             path: from,
             finish: None,
-            rtt: None,
+            rtt: Some(now.mono.saturating_sub(half.replied_at)),
         };
         self.begin_session(beginning, now);
     }

@@ -135,7 +135,7 @@ pub struct Beginning {
     pub path: Path,
     /// FINISH, at the initiator.
     pub finish: Option<Datagram>,
-    /// Round trip of the handshake, at the initiator.
+    /// Round trip of the handshake, as far as it was seen.
     pub rtt: Option<Duration>,
 }
 
