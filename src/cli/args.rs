@@ -42,6 +42,17 @@ pub struct CallArgs {
     pub engine: EngineArgs,
 }
 
+/// `twocan echo`.
+#[derive(Clone, Debug, Args)]
+pub struct EchoArgs {
+    /// End by itself after this time, such as 10s
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub limit: Option<Duration>,
+    /// Sound: the devices, none, or files
+    #[arg(long, value_name = "cpal|null|wav:IN,OUT", env = "TWOCAN_AUDIO")]
+    pub audio: Option<String>,
+}
+
 /// `twocan invite`.
 #[derive(Clone, Debug, Args)]
 pub struct InviteArgs {

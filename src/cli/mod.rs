@@ -13,7 +13,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use args::{
-    CallArgs, ConfigCommand, ContactCommand, EngineArgs, IdCommand, InviteArgs, Switch,
+    CallArgs, ConfigCommand, ContactCommand, EchoArgs, EngineArgs, IdCommand, InviteArgs, Switch,
     parse_duration,
 };
 pub use exit::Exit;
@@ -177,6 +177,8 @@ pub enum Command {
     Status,
     /// List microphones and loudspeakers
     Devices,
+    /// Hear yourself two seconds later, to try the sound
+    Echo(EchoArgs),
     /// The configuration file
     Config {
         #[command(subcommand)]

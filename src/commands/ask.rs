@@ -1,12 +1,13 @@
 //! Asking the person at the terminal.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use twocan::cli::Exit;
 use zeroize::Zeroizing;
 
 use super::fail::Failure;
+use super::out;
 use super::setup::Setup;
 
 /// Asks for one line.
@@ -20,7 +21,7 @@ pub fn line(setup: &Setup, question: &str, flag: &str) -> Result<String, Failure
             format!("{question} is missing: give it with {flag}"),
         ));
     }
-    prompt(question)?;
+    out::prompt(format_args!("{question}: "));
     Ok(read_line()?.trim().to_owned())
 }
 
@@ -39,11 +40,11 @@ pub fn passphrase(setup: &Setup, question: &str) -> Result<Zeroizing<String>, Fa
     if !io::stdin().is_terminal() {
         return read_line();
     }
-    prompt(question)?;
+    out::prompt(format_args!("{question}: "));
     let echo = Echo::off()?;
     let answer = read_line();
     drop(echo);
-    let _ = writeln!(io::stderr());
+    out::say("");
     answer
 }
 
@@ -77,13 +78,6 @@ fn read_line() -> Result<Zeroizing<String>, Failure> {
     let length = text.trim_end_matches(['\n', '\r']).len();
     text.truncate(length);
     Ok(text)
-}
-
-fn prompt(question: &str) -> Result<(), Failure> {
-    let mut stderr = io::stderr().lock();
-    write!(stderr, "{question}: ")
-        .and_then(|()| stderr.flush())
-        .map_err(|error| unread(&error))
 }
 
 fn unread(error: &io::Error) -> Failure {

@@ -1,5 +1,7 @@
 //! `twocan devices`: microphones and loudspeakers.
 
+use std::fs::OpenOptions;
+
 use twocan::audio::{DeviceView, devices};
 
 use super::fail::Failure;
@@ -11,6 +13,10 @@ use super::setup::Setup;
 /// # Errors
 /// When nobody reads the list.
 pub fn run(setup: &Setup) -> Result<(), Failure> {
+    // ALSA prints about every device that it cannot open.
+    if let Ok(nowhere) = OpenOptions::new().write(true).open("/dev/null") {
+        let _ = out::part_from_noise(&nowhere);
+    }
     let devices = devices();
     if setup.global.json {
         return out::json(&serde_json::json!({ "devices": devices }));

@@ -59,7 +59,7 @@ pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         lock,
         keys,
         listen: settings.listen.addr(),
-        audio: audio::Settings::new(backend(&settings, &config)),
+        audio: audio(&settings, &config),
         auto_answer: settings.answer == Answer::Auto,
     })?;
     let stop = Arc::new(Notify::new());
@@ -76,7 +76,7 @@ pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
     })
 }
 
-fn overrides(args: EngineArgs) -> Overrides {
+pub fn overrides(args: EngineArgs) -> Overrides {
     Overrides {
         listen: args.listen,
         network: args.network,
@@ -86,9 +86,10 @@ fn overrides(args: EngineArgs) -> Overrides {
     }
 }
 
-fn backend(settings: &Settings, config: &Config) -> Backend {
+/// How the sound side is set up.
+pub fn audio(settings: &Settings, config: &Config) -> audio::Settings {
     let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
-    match &settings.audio {
+    audio::Settings::new(match &settings.audio {
         AudioMode::Cpal => Backend::Cpal {
             input: named(&config.sound.microphone),
             output: named(&config.sound.speaker),
@@ -98,7 +99,7 @@ fn backend(settings: &Settings, config: &Config) -> Backend {
             input: input.clone(),
             output: output.clone(),
         },
-    }
+    })
 }
 
 impl From<EngineError> for Failure {

@@ -12,6 +12,7 @@ use twocan::cli::{Exit, Global};
 use twocan::config::Log;
 
 use super::fail::Failure;
+use super::out;
 
 /// Starts logging: to `--log`, else to the file that the configuration names, else to `usual`.
 ///
@@ -34,6 +35,11 @@ pub fn start(global: &Global, log: &Log, usual: &Path) -> Result<(), Failure> {
                 format!("{path}: cannot write the log: {error}; choose another place with --log"),
             )
         })?;
+        if let Err(error) = out::part_from_noise(&file.file) {
+            out::say(format!(
+                "what sound libraries print will be seen here: {error}"
+            ));
+        }
         BoxMakeWriter::new(Mutex::new(file))
     };
     tracing_subscriber::fmt()

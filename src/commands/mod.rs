@@ -9,6 +9,7 @@ mod config;
 mod contact;
 mod daemon;
 mod devices;
+mod echo;
 mod fail;
 mod host;
 mod id;
@@ -88,6 +89,7 @@ async fn carry_out(setup: &Setup, command: Command) -> Result<(), Failure> {
         }
         Command::Status => steer::status(setup).await,
         Command::Devices => devices::run(setup),
+        Command::Echo(args) => echo::run(setup, args).await,
         Command::Config { command } => config::run(setup, command),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { dir } => manual::man(&dir),

@@ -3,12 +3,11 @@
 use twocan::cli::{EngineArgs, Exit};
 use twocan::control::{self, ConnectError, Link};
 use twocan::disk::key;
-use twocan::tui::{self, Options, ScreenError};
+use twocan::tui::{self, Options, ScreenError, SoundTest};
 
 use super::fail::Failure;
-use super::host;
-use super::id;
 use super::setup::Setup;
+use super::{echo, host, id};
 
 /// Shows the screen until the person leaves it.
 ///
@@ -21,7 +20,7 @@ pub async fn run(setup: &Setup, engine: EngineArgs) -> Result<(), Failure> {
     match control::connect(&setup.home.socket()).await {
         Ok(link) => {
             options.attached = true;
-            show(link, options).await
+            show(link, options, None).await
         }
         Err(ConnectError::NobodyThere(_)) => with_own_phone(setup, engine, options).await,
         Err(error) => Err(Failure::new(Exit::Home, error)),
@@ -39,8 +38,16 @@ async fn with_own_phone(
         }
         options.first_run = true;
     }
+    let config = setup.config()?;
+    let settings = config
+        .engine
+        .clone()
+        .with(host::overrides(engine.clone()))?;
     let phone = host::start(setup, engine)?;
-    let shown = show(phone.link(), options).await;
+    let test = options
+        .first_run
+        .then(|| echo::sound_test(host::audio(&settings, &config)));
+    let shown = show(phone.link(), options, test).await;
     phone.stop().await;
     shown
 }
@@ -51,6 +58,7 @@ async fn first_start(setup: &Setup, options: &Options) -> Result<bool, Failure> 
         let error = "there is no identity yet: make one with `twocan id new --name NAME`";
         return Err(Failure::new(Exit::Config, error));
     }
+    setup.home.create()?;
     let guess = std::env::var("USER").unwrap_or_default();
     match tui::ask_name(options, &guess).await? {
         Some(name) => id::create_new(setup, name).map(|_| true),
@@ -58,9 +66,9 @@ async fn first_start(setup: &Setup, options: &Options) -> Result<bool, Failure> 
     }
 }
 
-async fn show(link: Link, options: Options) -> Result<(), Failure> {
+async fn show(link: Link, options: Options, test: Option<SoundTest>) -> Result<(), Failure> {
     let (commands, messages) = link;
-    tui::run(tui::Link { commands, messages }, options).await?;
+    tui::run_with_sound_test(tui::Link { commands, messages }, options, test).await?;
     Ok(())
 }
 
