@@ -44,8 +44,13 @@ impl Roam {
         {
             return None;
         }
-        let mut nonce = [0; 8];
-        rng.fill_bytes(&mut nonce);
+        // Asked again at the same place, the question stays: the answer may be on its way.
+        let asked = self.trial.as_ref().filter(|trial| trial.path == from);
+        let nonce = asked.map(|trial| trial.nonce).unwrap_or_else(|| {
+            let mut nonce = [0; 8];
+            rng.fill_bytes(&mut nonce);
+            nonce
+        });
         self.trial = Some(Trial {
             path: from,
             nonce,
@@ -95,5 +100,17 @@ mod tests {
         );
         assert!(roam.answered(path(2), nonce));
         assert_eq!(roam.path(), path(2));
+    }
+
+    #[test]
+    fn a_far_peer_has_the_time_to_answer() {
+        let mut rng = ChaCha20Rng::from_seed([3; 32]);
+        let mut roam = Roam::new(path(1));
+        let first = roam.heard(path(2), Duration::ZERO, &mut rng);
+        let second = roam.heard(path(2), BETWEEN_CHALLENGES, &mut rng);
+        assert!(first.is_some() && first == second);
+        assert!(roam.answered(path(2), first.expect("a challenge")));
+        let elsewhere = roam.heard(path(3), 2 * BETWEEN_CHALLENGES, &mut rng);
+        assert!(elsewhere.is_some() && elsewhere != first);
     }
 }
