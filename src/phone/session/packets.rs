@@ -20,7 +20,7 @@ impl Session {
         let mut left = MAX_BURST;
         while !is_constant && left > 0 && self.has_due(io.now) {
             self.repeat_finish(io);
-            let plain = self.compose(self.size(), None, io.now);
+            let plain = self.compose(self.size(io.now), None, io.now);
             self.transmit(self.roam.path(), &plain, io);
             left -= 1;
         }
@@ -65,8 +65,10 @@ impl Session {
         (2 * rtt + Duration::from_millis(held)).min(Duration::from_secs(1))
     }
 
-    fn size(&self) -> usize {
-        if self.stage == Stage::Keys {
+    /// Wide while the first keys have to be carried; an acknowledgement alone needs no room, and
+    /// must not be larger than what it answers.
+    fn size(&self, now: Duration) -> usize {
+        if self.stage == Stage::Keys && self.keys.out.is_due(now, self.rto()) {
             PLAIN_WIDE
         } else {
             PLAIN
