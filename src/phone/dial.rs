@@ -113,10 +113,10 @@ impl Attempt {
         Ok(())
     }
 
-    /// The peer is under load: the HELLO to send back to where the cookie came from. Only one
-    /// cookie counts for one HELLO.
-    pub fn take_cookie(&mut self, packet: &Cookie<'_>) -> Option<Datagram> {
-        if self.cookie_used {
+    /// The peer is under load: the HELLO to send back to where the cookie came from, if that is
+    /// where we have knocked. Only one cookie counts for one HELLO.
+    pub fn take_cookie(&mut self, from: Path, packet: &Cookie<'_>) -> Option<Datagram> {
+        if self.cookie_used || !self.target.paths.contains(&from) {
             return None;
         }
         let cookie = gate::open_cookie(&self.dial, &self.mac1, packet)?;
@@ -125,9 +125,17 @@ impl Attempt {
         Some(self.hello.clone())
     }
 
-    /// Checks a REPLY. After an error the attempt stands as before.
-    pub fn take_reply(&mut self, reply: &Reply<'_>) -> Result<(), Refused> {
+    /// Checks a REPLY; the index to send to. After an error the attempt stands as before.
+    pub fn take_reply(&mut self, reply: &Reply<'_>) -> Result<u32, Refused> {
         self.handshake.read_reply(reply.noise)
+    }
+
+    /// Where the session begins after a REPLY from `from`. A copy of a REPLY can come from
+    /// anywhere, so only an address where we have knocked counts; should the peer really speak from
+    /// another one, the session moves there by the care of [`super::roam`].
+    pub fn path_to(&self, from: Path) -> Path {
+        let known = self.target.paths.iter().find(|path| **path == from);
+        known.or(self.target.paths.first()).copied().unwrap_or(from)
     }
 
     /// After a good REPLY.

@@ -16,8 +16,9 @@ use super::keys::ChainKey;
 use super::wire::{NOISE1, NOISE2, NOISE3};
 use crate::peer::{DeviceCert, PeerId};
 
-/// Bytes of padding that HELLO's and REPLY's encrypted payloads have, kept for later versions.
+/// Bytes of HELLO's encrypted payload: zeros, kept for later versions.
 const PAYLOAD1: usize = 32;
+/// Bytes of REPLY's encrypted payload: the responder's index, then zeros.
 const PAYLOAD2: usize = 16;
 
 const PATTERN: &str = "Noise_XK_25519_ChaChaPoly_SHA256";
@@ -45,7 +46,9 @@ impl Handshake {
         device: &[u8; 32],
         rng: &mut ChaCha20Rng,
     ) -> Result<Handshake, Refused> {
-        let state = builder(rng)
+        let mut seed = Zeroizing::new([0; 32]);
+        rng.fill_bytes(seed.as_mut());
+        let state = builder(seed)
             .prologue(&prologue(peer))
             .and_then(|b| b.local_private_key(secret))
             .and_then(|b| b.remote_public_key(device))
@@ -53,41 +56,50 @@ impl Handshake {
         state.map(Handshake).map_err(|_| Refused)
     }
 
-    /// As callee: `own` is our identity.
+    /// As callee, after a HELLO: `own` is our identity, `index` where FINISH shall go. Also returns
+    /// REPLY. The same arguments, of which `seed` is to be random, give the same handshake again.
+    ///
+    /// The index stands in REPLY's head too, but counts only here, where nobody can change it on
+    /// the way.
     pub fn responder(
         secret: &[u8; 32],
         own: &PeerId,
-        rng: &mut ChaCha20Rng,
-    ) -> Result<Handshake, Refused> {
-        let state = builder(rng)
+        hello: &[u8],
+        index: u32,
+        seed: Zeroizing<[u8; 32]>,
+    ) -> Result<(Handshake, [u8; NOISE2]), Refused> {
+        let state = builder(seed)
             .prologue(&prologue(own))
             .and_then(|b| b.local_private_key(secret))
             .and_then(Builder::build_responder);
-        state.map(Handshake).map_err(|_| Refused)
+        let mut handshake = state.map(Handshake).map_err(|_| Refused)?;
+        handshake.read::<PAYLOAD1>(hello)?;
+        let mut payload = [0; PAYLOAD2];
+        payload[..4].copy_from_slice(&index.to_le_bytes());
+        let reply = handshake.write(&payload)?;
+        Ok((handshake, reply))
     }
 
     pub fn write_hello(&mut self) -> Result<[u8; NOISE1], Refused> {
         self.write(&[0; PAYLOAD1])
     }
 
-    pub fn read_hello(&mut self, noise: &[u8]) -> Result<(), Refused> {
-        self.read::<PAYLOAD1>(noise).map(|_| ())
-    }
-
-    pub fn write_reply(&mut self) -> Result<[u8; NOISE2], Refused> {
-        self.write(&[0; PAYLOAD2])
-    }
-
-    pub fn read_reply(&mut self, noise: &[u8]) -> Result<(), Refused> {
-        self.read::<PAYLOAD2>(noise).map(|_| ())
+    /// The index to send FINISH to. After an error the handshake stands as before.
+    pub fn read_reply(&mut self, noise: &[u8]) -> Result<u32, Refused> {
+        let payload = self.read::<PAYLOAD2>(noise)?;
+        let (index, _) = payload.split_first_chunk().ok_or(Refused)?;
+        Ok(u32::from_le_bytes(*index))
     }
 
     pub fn write_finish(&mut self, cert: &DeviceCert) -> Result<[u8; NOISE3], Refused> {
         self.write(&cert.to_bytes())
     }
 
-    /// The caller's certificate and static key. The certificate is not judged here. After an error
-    /// the handshake stands as before, so that a forged FINISH changes nothing.
+    /// The caller's certificate and static key. The certificate is not judged here.
+    ///
+    /// After an error the handshake is spoilt: snow 0.10 sets its hash and chaining key back, but
+    /// not the cipher's key, which this message changes half way. [`Handshake::responder`] makes it
+    /// anew.
     pub fn read_finish(&mut self, noise: &[u8]) -> Result<(DeviceCert, [u8; 32]), Refused> {
         let payload = self.read::<{ DeviceCert::LEN }>(noise)?;
         let device = self.0.get_remote_static().ok_or(Refused)?;
@@ -138,12 +150,10 @@ fn prologue(responder: &PeerId) -> Vec<u8> {
     [b"twocan/1\0".as_slice(), responder.as_bytes()].concat()
 }
 
-fn builder<'a>(rng: &mut ChaCha20Rng) -> Builder<'a> {
+fn builder<'a>(seed: Zeroizing<[u8; 32]>) -> Builder<'a> {
     let params: NoiseParams = PATTERN
         .parse()
         .expect("the pattern is a constant that parses");
-    let mut seed = Zeroizing::new([0; 32]);
-    rng.fill_bytes(seed.as_mut());
     Builder::with_resolver(params, Box::new(Resolver(seed)))
 }
 

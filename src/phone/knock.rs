@@ -2,25 +2,35 @@
 
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
+use zeroize::Zeroizing;
+
 use super::dial::Answered;
 use super::gate::{Caller, Verdict};
-use super::handshake::Handshake;
+use super::handshake::{Handshake, Refused};
 use super::keys::Role;
+use super::message::MAX_HINTS;
 use super::session::{Beginning, Io, Session};
 use super::types::{Datagram, Now, Output, Path};
-use super::wire::{self, Cookie, Data, Finish, Hello, Packet, Reply};
+use super::wire::{
+    self, Cookie, Data, Finish, HELLO_HEAD, Hello, MAC1_COVERS, MAC2_COVERS, NOISE2, Packet, Reply,
+};
 use super::{Phone, SessionId};
 use crate::peer::{DeviceCert, PeerId};
 
 /// A caller who was let in but has not yet said who he is.
 pub struct HalfOpen {
     handshake: Handshake,
+    seed: Zeroizing<[u8; 32]>,
     caller: Caller,
     sidx: u32,
-    mac1: [u8; 16],
+    /// What made this, all but `mac2`.
+    hello: [u8; MAC2_COVERS],
     /// Repeated when the same HELLO comes again, perhaps by another of our addresses.
     reply: Datagram,
     replied_at: Duration,
+    /// Where REPLYs went. Whoever sends FINISH has read one of them, so there he is.
+    paths: ArrayVec<Path, MAX_HINTS>,
     pub until: Duration,
 }
 
@@ -56,9 +66,12 @@ impl Phone {
     fn receive_hello(&mut self, from: Path, hello: &Hello<'_>, now: Now) {
         let known = self
             .half_open
-            .values()
-            .find(|half| half.sidx == hello.sidx && half.mac1 == hello.mac1);
+            .values_mut()
+            .find(|half| half.hello == hello.whole[..MAC2_COVERS]);
         if let Some(half) = known {
+            if !half.paths.contains(&from) && half.paths.try_push(from).is_err() {
+                return;
+            }
             self.out
                 .push_back(Output::Transmit(from, half.reply.clone()));
             return;
@@ -75,33 +88,39 @@ impl Phone {
         if self.half_open.len() >= MAX_HALF_OPEN || self.prefers_own_attempt(caller, now) {
             return;
         }
-        let Ok(mac1) = <[u8; 16]>::try_from(hello.mac1) else {
+        let Some(&whole) = hello.whole.first_chunk() else {
             return;
         };
-        let secret = self.me.device.x_secret().clone();
-        let handshake = Handshake::responder(&secret, &self.me.identity, &mut self.rng);
-        let Ok(mut handshake) = handshake else { return };
-        if handshake.read_hello(hello.noise).is_err() {
-            return;
-        }
-        let Ok(noise) = handshake.write_reply() else {
+        let (index, seed) = (self.free_index(), Zeroizing::new(self.random()));
+        let Ok((handshake, noise)) = self.answer_hello(hello.noise, index, &seed) else {
             return;
         };
-        let index = self.free_index();
         let reply = wire::reply(index, hello.sidx, &noise);
         self.out.push_back(Output::Transmit(from, reply.clone()));
         self.half_open.insert(
             index,
             HalfOpen {
                 handshake,
+                seed,
                 caller,
                 sidx: hello.sidx,
-                mac1,
+                hello: whole,
                 reply,
                 replied_at: now.mono,
+                paths: [from].into_iter().collect(),
                 until: now.mono + HALF_OPEN_LIFE,
             },
         );
+    }
+
+    fn answer_hello(
+        &self,
+        noise: &[u8],
+        index: u32,
+        seed: &Zeroizing<[u8; 32]>,
+    ) -> Result<(Handshake, [u8; NOISE2]), Refused> {
+        let secret = self.me.device.x_secret();
+        Handshake::responder(secret, &self.me.identity, noise, index, seed.clone())
     }
 
     /// Both dial at once: the side with the lower identity stays the caller, at least while its own
@@ -120,11 +139,14 @@ impl Phone {
             return;
         };
         let Ok((cert, device)) = half.handshake.read_finish(finish.noise) else {
+            self.renew_half_open(finish.sidx);
             return;
         };
         let Some(half) = self.half_open.remove(&finish.sidx) else {
             return;
         };
+        let known = half.paths.iter().find(|path| **path == from);
+        let path = known.or(half.paths.first()).copied().unwrap_or(from);
         let Some(peer) = self.judge_caller(half.caller, &cert, &device, now) else {
             return;
         };
@@ -144,11 +166,25 @@ impl Phone {
             finished,
             index_in: finish.sidx,
             index_out: half.sidx,
-            path: from,
+            path,
             finish: None,
             rtt: Some(now.mono.saturating_sub(half.replied_at)),
         };
         self.begin_session(beginning, now);
+    }
+
+    /// A forged FINISH must change nothing: the good one may still be on its way.
+    fn renew_half_open(&mut self, index: u32) {
+        let Some(half) = self.half_open.get(&index) else {
+            return;
+        };
+        let noise = &half.hello[HELLO_HEAD..MAC1_COVERS];
+        let Ok((handshake, _)) = self.answer_hello(noise, index, &half.seed) else {
+            return;
+        };
+        if let Some(half) = self.half_open.get_mut(&index) {
+            half.handshake = handshake;
+        }
     }
 
     /// Who the caller has proven to be, if he is somebody we want to hear.
@@ -178,9 +214,10 @@ impl Phone {
         let Some((&peer, attempt)) = found else {
             return;
         };
-        if attempt.take_reply(reply).is_err() {
+        let Ok(index_out) = attempt.take_reply(reply) else {
             return;
-        }
+        };
+        let path = attempt.path_to(from);
         let Some(attempt) = self.attempts.remove(&peer) else {
             return;
         };
@@ -206,9 +243,9 @@ impl Phone {
             own_cert: self.me.cert.clone(),
             finished,
             index_in,
-            index_out: reply.sidx_r,
-            path: from,
-            finish: Some(wire::finish(reply.sidx_r, &noise)),
+            index_out,
+            path,
+            finish: Some(wire::finish(index_out, &noise)),
             rtt: Some(rtt),
         };
         self.begin_session(beginning, now);
@@ -219,7 +256,7 @@ impl Phone {
             .attempts
             .values_mut()
             .find(|attempt| attempt.sidx == cookie.sidx);
-        if let Some(hello) = found.and_then(|attempt| attempt.take_cookie(cookie)) {
+        if let Some(hello) = found.and_then(|attempt| attempt.take_cookie(from, cookie)) {
             self.out.push_back(Output::Transmit(from, hello));
         }
     }

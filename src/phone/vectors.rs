@@ -3,6 +3,8 @@
 //! The page is written for people who have only the page, so its figures must be this code's. The
 //! same figures are checked from the other side by the second implementation in `tests/interop`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
@@ -22,6 +24,11 @@ use super::wire::{self, PLAIN, Packet};
 use crate::peer::{DeviceCert, DeviceKeys, Identity, Invite, SafeText, Seed, words};
 
 const PAGE: &str = include_str!("../../man/twocan-protocol.7");
+const PATH: Path = Path::Udp(SocketAddr::new(
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)),
+    4000,
+));
+const SIDX_R: u32 = 0x0102_0304;
 const UNIX: u64 = 1_790_000_000;
 const NOW: Now = Now {
     mono: std::time::Duration::ZERO,
@@ -132,9 +139,7 @@ impl Example {
             peer: bo.identity.id(),
             device: bo.device.x_public(),
             secret: secret.to_vec().into(),
-            paths: [Path::Udp(([192, 0, 2, 2], 4000).into())]
-                .into_iter()
-                .collect(),
+            paths: [PATH].into_iter().collect(),
         };
         let dial = gate::dial_key(secret, gate::dial_epoch(UNIX), &bo.device.x_public());
         self.hex("dial key", &*dial);
@@ -148,18 +153,23 @@ impl Example {
         };
         self.cookie(&mut attempt, &dial, parsed.mac1);
 
-        let mut rng = ChaCha20Rng::from_seed([0xe2; 32]);
-        self.hex("e_r secret", &ephemeral(&rng));
-        let mut responder = Handshake::responder(bo.device.x_secret(), &bo.identity.id(), &mut rng)
-            .expect("sound keys");
-        responder.read_hello(parsed.noise).expect("genuine");
-        let noise = responder.write_reply().expect("in turn");
-        let reply = wire::reply(0x0102_0304, parsed.sidx, &noise);
+        let seed = drawn(&ChaCha20Rng::from_seed([0xe2; 32]));
+        self.hex("e_r secret", &drawn::<32>(&ChaCha20Rng::from_seed(seed)));
+        let own = bo.identity.id();
+        let (mut responder, noise) = Handshake::responder(
+            bo.device.x_secret(),
+            &own,
+            parsed.noise,
+            SIDX_R,
+            seed.into(),
+        )
+        .expect("genuine");
+        let reply = wire::reply(SIDX_R, parsed.sidx, &noise);
         self.hex("REPLY", &reply);
         let Some(Packet::Reply(reply)) = wire::parse(&reply) else {
             panic!("not a REPLY");
         };
-        attempt.take_reply(&reply).expect("genuine");
+        assert_eq!(attempt.take_reply(&reply), Ok(SIDX_R));
         let mut initiator = attempt.answered(NOW.mono).handshake;
         let noise = initiator.write_finish(&anna.cert).expect("in turn");
         self.hex("FINISH", &wire::finish(reply.sidx_r, &noise));
@@ -193,7 +203,7 @@ impl Example {
         let Some(Packet::Cookie(packet)) = wire::parse(&datagram) else {
             panic!("not a COOKIE");
         };
-        let hello = attempt.take_cookie(&packet).expect("genuine");
+        let hello = attempt.take_cookie(PATH, &packet).expect("genuine");
         self.hex("mac2", &hello[wire::MAC2_COVERS..]);
     }
 

@@ -22,6 +22,8 @@ pub const REPLY: usize = 76;
 pub const FINISH: usize = 210;
 pub const COOKIE: usize = 64;
 
+/// Bytes of HELLO before its Noise message.
+pub const HELLO_HEAD: usize = 8;
 /// Bytes of HELLO that `mac1` covers.
 pub const MAC1_COVERS: usize = 88;
 /// Bytes of HELLO that `mac2` covers.
@@ -103,7 +105,7 @@ pub fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
     match (kind, bytes.len()) {
         (0x01, HELLO) if rest[..3] == [VERSION, 0, 0] => Some(Packet::Hello(Hello {
             sidx: u32_at(bytes, 4)?,
-            noise: &bytes[8..MAC1_COVERS],
+            noise: &bytes[HELLO_HEAD..MAC1_COVERS],
             mac1: &bytes[MAC1_COVERS..MAC2_COVERS],
             mac2: &bytes[MAC2_COVERS..],
             whole: bytes,
