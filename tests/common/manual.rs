@@ -108,7 +108,8 @@ impl Manual {
     pub fn finish(&self, mut knock: Knock, reply: &[u8]) -> Option<(Vec<u8>, Split, u32)> {
         assert_eq!((reply.len(), &reply[..4]), (76, &[2, 1, 0, 0][..]));
         assert_eq!(u32_at(reply, 8), knock.sidx);
-        knock.xk.read2(&reply[12..])?;
+        let payload = knock.xk.read2(&reply[12..])?;
+        assert_eq!(payload, [&reply[4..8], &[0; 12]].concat());
         let mut finish = vec![3, 0, 0, 0];
         finish.extend(&reply[4..8]);
         finish.extend(knock.xk.write3(&self.cert));
@@ -180,7 +181,9 @@ impl Manual {
         let mut reply = vec![2, 1, 0, 0];
         reply.extend(sidx.to_le_bytes());
         reply.extend(&hello[4..8]);
-        reply.extend(xk.write2(&[0; 16]));
+        let mut payload = [0; 16];
+        payload[..4].copy_from_slice(&sidx.to_le_bytes());
+        reply.extend(xk.write2(&payload));
         world.inject(from, self.address, &reply);
         world.run(2 * world.line.delay);
         let finish = world.strays.iter().find(|seen| seen.bytes[0] == 3);

@@ -92,6 +92,8 @@ pub struct World {
     pub wire: Vec<Seen>,
     /// What has come to addresses where none of the phones lives.
     pub strays: VecDeque<Seen>,
+    /// When a side was last cut off, by [`World::unplug`].
+    pub unplugged_at: Duration,
     flying: BTreeMap<(Duration, u64), (SocketAddr, SocketAddr, Datagram)>,
     count: u64,
     /// Steps made without any time passing.
@@ -112,6 +114,7 @@ impl World {
             seed,
             wire: Vec::new(),
             strays: VecDeque::new(),
+            unplugged_at: Duration::MAX,
             flying: BTreeMap::new(),
             count: 0,
             steps: 0,
@@ -303,6 +306,12 @@ impl World {
         this.mic = None;
         this.on = true;
         self.drain(side);
+    }
+
+    /// Cuts a side off: nothing comes or goes any more.
+    pub fn unplug(&mut self, side: usize) {
+        self.sides[side].unplugged = true;
+        self.unplugged_at = self.now;
     }
 
     /// What has come to this address, where no phone lives.
