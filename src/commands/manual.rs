@@ -44,4 +44,10 @@ fn unwritten(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// The pages by file name.
-const PAGES: &[(&str, &str)] = &[("twocan.1", include_str!("../../man/twocan.1"))];
+const PAGES: &[(&str, &str)] = &[
+    ("twocan.1", include_str!("../../man/twocan.1")),
+    (
+        "twocan-protocol.7",
+        include_str!("../../man/twocan-protocol.7"),
+    ),
+];
