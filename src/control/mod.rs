@@ -1,7 +1,7 @@
 //! The control socket: how a screen or a script reaches a phone that runs in another process.
 //!
 //! A unix socket that only its owner can open. Each line is one JSON object: a
-//! [`Request`](crate::api::Request) on the way in, a [`Message`](crate::api::Message) on the way
+//! [`Request`] on the way in, a [`Message`] on the way
 //! out. The socket carries words and does no work: behind it, as behind the screen, stands a pair
 //! of channels to the engine.
 

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Nothing that comes over the network can make it panic, grow without bound, or open the
-//! microphone (see [`consent`]).
+//! microphone (see `consent.rs`).
 
 mod book;
 mod call;

@@ -1,6 +1,6 @@
 //! The screen: contacts, calls, history and the first start in a terminal.
 //!
-//! [`model`] is what is shown, [`update`] what a key or a message of the engine does to it,
+//! [`mod@model`] is what is shown, [`update`] what a key or a message of the engine does to it,
 //! [`view`] how it looks, [`driver`] the loop around them. The engine is only known as a [`Link`].
 
 mod act;

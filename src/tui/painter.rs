@@ -73,7 +73,7 @@ impl Screen {
     /// Takes the terminal.
     ///
     /// # Errors
-    /// As [`Guard::take`]; or the terminal does not tell its size.
+    /// As `Guard::take`; or the terminal does not tell its size.
     pub fn open(log: Option<PathBuf>) -> io::Result<Screen> {
         let guard = Guard::take(log.as_deref())?;
         // Bare stdout is line buffered: a frame would leave in several packets.
