@@ -98,15 +98,16 @@ impl Gate {
         now: Now,
         rng: &mut ChaCha20Rng,
     ) -> Verdict {
-        if self.checked.count(now.mono) > MAX_CHECKS {
+        self.refresh(now.unix);
+        if self.checked.count(now.mono, self.doors.len()) > MAX_CHECKS {
             return Verdict::Drop;
         }
-        self.refresh(now.unix);
         let Some(door) = self.doors.iter().find(|door| door.fits(hello)) else {
             return Verdict::Drop;
         };
         let caller = door.caller;
-        let busy = self.valid.count(now.mono) > MAX_HELLOS || half_open >= HALF_OPEN_BEFORE_COOKIES;
+        let busy =
+            self.valid.count(now.mono, 1) > MAX_HELLOS || half_open >= HALF_OPEN_BEFORE_COOKIES;
         if busy && !self.jar.accepts(hello, from, now.mono, rng) {
             let cookie = self.jar.bake(from, now.mono, rng);
             return match seal_cookie(&door.dial, hello, &cookie, rng) {
@@ -332,16 +333,16 @@ fn dial_epochs(unix: u64) -> Vec<u64> {
 #[derive(Default)]
 struct Rate {
     second: u64,
-    events: u32,
+    events: usize,
 }
 
 impl Rate {
-    fn count(&mut self, now: Duration) -> u32 {
+    fn count(&mut self, now: Duration, events: usize) -> usize {
         if self.second != now.as_secs() {
             self.second = now.as_secs();
             self.events = 0;
         }
-        self.events = self.events.saturating_add(1);
+        self.events = self.events.saturating_add(events);
         self.events
     }
 }
@@ -409,10 +410,11 @@ impl std::fmt::Debug for Gate {
 const DIAL_EPOCH: u64 = 12 * 3600;
 /// How far two clocks may be apart at the border of two dial epochs, in seconds.
 const CLOCK_SLACK: u64 = 2 * 3600;
-/// HELLOs whose MAC is checked in a second at most; each costs one HMAC per contact.
-const MAX_CHECKS: u32 = 2000;
+/// MACs computed for HELLOs in a second at most, one for each contact and invite: less than a tenth
+/// of a processor, so a phone with few contacts stays reachable in any flood that its line carries.
+const MAX_CHECKS: usize = 200_000;
 /// HELLOs with a right MAC in a second, above which cookies are asked for.
-const MAX_HELLOS: u32 = 50;
+const MAX_HELLOS: usize = 50;
 const HALF_OPEN_BEFORE_COOKIES: usize = 32;
 const COOKIE_LIFE: Duration = Duration::from_secs(120);
 const BUCKET_RATE: f64 = 5.0;
