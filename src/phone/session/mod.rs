@@ -99,6 +99,8 @@ pub struct Session {
     rtt: Option<Duration>,
     ping_due: bool,
     pong_due: Option<(u32, Duration)>,
+    /// The challenge in the packet that is being taken in.
+    path_asked: Option<[u8; 8]>,
     acknowledge_bye: bool,
     byes: u32,
     indices_changed: bool,
@@ -174,6 +176,7 @@ impl Session {
             rtt: beginning.rtt,
             ping_due: false,
             pong_due: None,
+            path_asked: None,
             acknowledge_bye: false,
             byes: 0,
             indices_changed: true,
@@ -314,12 +317,8 @@ impl Session {
         if opened.switched {
             self.confirm_epoch(io);
         }
-        if opened.newest
-            && let Some(nonce) = self.roam.heard(from, io.now, io.rng)
-        {
-            self.transmit_alone(from, &Item::PathChallenge(nonce), io);
-        }
         self.take_in(from, &plain, opened, io);
+        self.ask_and_answer(from, opened.newest, io);
         self.resume(io);
         self.deliver(io);
         self.flush(io);
@@ -369,9 +368,7 @@ impl Session {
             Item::Segment { .. } | Item::Acknowledgement { .. } => {}
             Item::Ping { stamp } => self.pong_due = Some((stamp, io.now)),
             Item::Pong { stamp, held } => self.measure(stamp, held, io.now),
-            Item::PathChallenge(nonce) => {
-                self.transmit_alone(from, &Item::PathResponse(nonce), io);
-            }
+            Item::PathChallenge(nonce) => self.path_asked = Some(nonce),
             Item::PathResponse(nonce) => {
                 if self.roam.answered(from, nonce) {
                     self.events.push_back(Heard::Moved);

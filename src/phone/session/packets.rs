@@ -40,10 +40,31 @@ impl Session {
         self.transmit(self.roam.path(), &plain, io);
     }
 
-    /// A packet with one item, to a path that is asked or answered about itself.
-    pub(super) fn transmit_alone(&mut self, path: Path, item: &Item<'_>, io: &mut Io<'_>) {
+    /// Asks the path of a packet whether the peer is really there, and answers if that packet asked
+    /// the same. One packet for one packet at most: the path may be a lie.
+    pub(super) fn ask_and_answer(&mut self, from: Path, is_newest: bool, io: &mut Io<'_>) {
+        let asked = self.path_asked.take();
+        let ask = is_newest.then(|| self.roam.heard(from, io.now, io.rng));
+        let items = [
+            asked.map(Item::PathResponse),
+            ask.flatten().map(Item::PathChallenge),
+        ];
+        if items.iter().any(Option::is_some) {
+            self.transmit_alone(from, items.iter().flatten(), io);
+        }
+    }
+
+    /// A small packet with nothing but these items.
+    fn transmit_alone<'a>(
+        &mut self,
+        path: Path,
+        items: impl Iterator<Item = &'a Item<'a>>,
+        io: &mut Io<'_>,
+    ) {
         let mut builder = Builder::new(PLAIN, None);
-        builder.add(item);
+        for item in items {
+            builder.add(item);
+        }
         let plain = builder.finish();
         self.transmit(path, &plain, io);
     }
@@ -52,7 +73,8 @@ impl Session {
         let Stage::Closing(reason) = self.stage else {
             return;
         };
-        self.transmit_alone(self.roam.path(), &Item::Bye(reason as u8), io);
+        let bye = [Item::Bye(reason as u8)];
+        self.transmit_alone(self.roam.path(), bye.iter(), io);
         self.byes += 1;
         let pause = if self.byes < 3 { BYE_FIRST } else { BYE_LATER };
         self.timers.set(Timer::Bye, io.now + pause);
