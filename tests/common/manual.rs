@@ -135,6 +135,11 @@ impl Manual {
         Some(Link::new(self, to, true, &split, sidx, index_out))
     }
 
+    /// As initiator, after FINISH: the session in epoch 0.
+    pub fn linked(&self, to: usize, split: &Split, index_in: u32, index_out: u32) -> Link {
+        Link::new(self, to, true, split, index_in, index_out)
+    }
+
     /// As initiator: the key encapsulation that makes the next epoch.
     pub fn exchange_keys(&mut self, world: &mut World, link: &mut Link) {
         let secret = DecapsulationKeyRejectNonContrib::generate_from_rng(&mut self.rng);
