@@ -66,9 +66,17 @@ impl Engine {
         let (joins, joining) = mpsc::channel(JOINS);
         let (end, ended) = watch::channel(false);
         let stop = Arc::new(Notify::new());
-        let run = {
+        let assembled = {
             let _context = runtime.enter();
-            assemble(options, joining, stop.clone())?
+            assemble(options, joining, stop.clone())
+        };
+        let run = match assembled {
+            Ok(run) => run,
+            Err(error) => {
+                // Dropping it would wait, which whoever calls from a task must not.
+                runtime.shutdown_background();
+                return Err(error);
+            }
         };
         let (id, listen) = (run.id(), run.listen());
         std::thread::Builder::new()
