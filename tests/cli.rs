@@ -1,14 +1,13 @@
 //! The real program, driven as a script drives it: exit codes, JSON, damaged files, hostile names.
 
+mod program;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
 
-use serde_json::Value;
-use tempfile::TempDir;
+use program::Home;
 
 #[test]
 fn an_identity_is_made_once_and_told() {
@@ -98,6 +97,8 @@ fn damaged_files_are_named_and_left_alone() {
     let cases: &[(&str, &[&str])] = &[
         ("identity.key", &["id", "--json"]),
         ("contacts.toml", &["contact", "list", "--json"]),
+        ("contacts.toml", &["daemon", "--json", "--audio", "null"]),
+        ("identity.key", &["daemon", "--json", "--audio", "null"]),
         ("config.toml", &["config", "check"]),
         ("config.toml", &["contact", "list"]),
     ];
@@ -339,110 +340,5 @@ fn manual_and_completions_are_written() {
                 .stdout
                 .contains("hangup")
         );
-    }
-}
-
-/// A home of its own, and the program that lives in it.
-struct Home(TempDir);
-
-impl Home {
-    fn new() -> Home {
-        Home(tempfile::tempdir().expect("a directory"))
-    }
-
-    fn with_identity(name: &str) -> Home {
-        let home = Home::new();
-        home.run(&["id", "new", "--name", name, "--no-input"]).ok();
-        home
-    }
-
-    fn run(&self, arguments: &[&str]) -> Run {
-        self.run_all(arguments, &[], "")
-    }
-
-    fn run_with(&self, arguments: &[&str], input: &str) -> Run {
-        self.run_all(arguments, &[], input)
-    }
-
-    fn run_env(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
-        self.run_all(arguments, variables, "")
-    }
-
-    fn run_all(&self, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Run {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_twocan"))
-            .arg("--home")
-            .arg(self.0.path())
-            .args(arguments)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut stdin = child.stdin.take().expect("piped");
-        // A program that does not read its input closes the pipe.
-        let _ = stdin.write_all(input.as_bytes());
-        drop(stdin);
-        Run::new(child.wait_with_output().expect("the program ends"))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).expect("a file of the home")
-    }
-
-    /// Writes as the owner would: private.
-    fn write(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.path(name), bytes).expect("a file of the home");
-        set_private(&self.path(name));
-    }
-
-    fn mode(&self, name: &str) -> u32 {
-        fs::metadata(self.path(name))
-            .expect("a file of the home")
-            .permissions()
-            .mode()
-            & 0o777
-    }
-}
-
-fn set_private(path: &Path) {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("own file");
-}
-
-/// How the program ended and what it said.
-#[derive(Debug)]
-struct Run {
-    output: Output,
-    stdout: String,
-    stderr: String,
-}
-
-impl Run {
-    fn new(output: Output) -> Run {
-        let stdout = String::from_utf8(output.stdout.clone()).expect("text");
-        let stderr = String::from_utf8(output.stderr.clone()).expect("text");
-        Run {
-            output,
-            stdout,
-            stderr,
-        }
-    }
-
-    fn code(&self) -> i32 {
-        self.output.status.code().expect("no signal ended it")
-    }
-
-    fn ok(self) -> Run {
-        assert_eq!(self.code(), 0, "{}", self.stderr);
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }
