@@ -37,6 +37,12 @@ impl Friends {
         self.joining.values().filter_map(|join| join.next_try).min()
     }
 
+    /// Whether one more may come in by an invite. Anybody who has it can come under any number of
+    /// names, and must not take the place of contacts.
+    pub fn has_room_for(&self, peer: &PeerId) -> bool {
+        self.guests.len() < MAX_GUESTS || self.guests.contains_key(peer)
+    }
+
     pub fn came_by_invite(&mut self, peer: PeerId, token: [u8; 16]) {
         self.guests.insert(peer, token);
     }
@@ -445,5 +451,7 @@ impl Join {
 
 /// A year: longer than anybody remembers having sent an invite.
 const MAX_LIFETIME: u64 = 366 * 24 * 3600;
+/// Most sessions at once with people who come by an invite.
+const MAX_GUESTS: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_secs(600);

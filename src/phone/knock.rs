@@ -150,12 +150,13 @@ impl Phone {
         let Some(peer) = self.judge_caller(half.caller, &cert, &device, now) else {
             return;
         };
+        let is_guest = matches!(half.caller, Caller::Invite(_));
+        if is_guest && !self.friends.has_room_for(&peer) {
+            return;
+        }
         let Ok(finished) = half.handshake.split() else {
             return;
         };
-        if let Caller::Invite(token) = half.caller {
-            self.friends.came_by_invite(peer, token);
-        }
         let beginning = Beginning {
             role: Role::Responder,
             peer,
@@ -171,6 +172,9 @@ impl Phone {
             rtt: Some(now.mono.saturating_sub(half.replied_at)),
         };
         self.begin_session(beginning, now);
+        if let (Caller::Invite(token), true) = (half.caller, self.by_peer.contains_key(&peer)) {
+            self.friends.came_by_invite(peer, token);
+        }
     }
 
     /// A forged FINISH must change nothing: the good one may still be on its way.

@@ -185,6 +185,7 @@ impl Session {
             events: VecDeque::new(),
         };
         session.timers.set(Timer::Silence, io.now + LOST);
+        session.timers.set(Timer::KeyAge, io.now + FIRST_KEYS);
         if session.role == Role::Initiator {
             session.offer_keys(io);
         }
@@ -454,6 +455,8 @@ impl Session {
 
 /// How long nothing authentic may be heard before the session is lost.
 pub const LOST: Duration = Duration::from_secs(20);
+/// How long the first key exchange may take.
+const FIRST_KEYS: Duration = Duration::from_secs(30);
 /// How long a session without purpose is kept, so that the next call or text is quick.
 const IDLE: Duration = Duration::from_secs(30);
 /// How long a farewell is repeated, or answered, before the keys are wiped.
