@@ -179,16 +179,7 @@ impl Manual {
         let dial = dial_key(&self.secret, world.moment().unix, &self.device.x_public());
         assert_eq!(hello[88..104], hmac(&dial, &[&hello[..88]])[..16], "mac1");
         let e = Key::new(self.random());
-        let own = self.identity.id();
-        let mut xk = Xk::responder(self.static_key(), e, &prologue(&own));
-        assert_eq!(xk.read1(&hello[8..88]), Some(vec![0; 32]));
-        let sidx = self.rng.next_u32();
-        let mut reply = vec![2, 1, 0, 0];
-        reply.extend(sidx.to_le_bytes());
-        reply.extend(&hello[4..8]);
-        let mut payload = [0; 16];
-        payload[..4].copy_from_slice(&sidx.to_le_bytes());
-        reply.extend(xk.write2(&payload));
+        let (mut xk, sidx, reply) = self.reply(&hello, e);
         world.inject(from, self.address, &reply);
         world.run(2 * world.line.delay);
         let finish = world.strays.iter().find(|seen| seen.bytes[0] == 3);
@@ -200,6 +191,28 @@ impl Manual {
             .expect("a good certificate");
         let split = xk.split();
         Link::new(self, from, false, &split, sidx, u32_at(&hello, 4))
+    }
+
+    /// Answers a HELLO that has come with a REPLY by this ephemeral key.
+    pub fn reply_with(&mut self, world: &mut World, from: usize, e: Key) {
+        let mail = world.mail(self.address);
+        let hello = mail.iter().find(|bytes| bytes[0] == 1).expect("a HELLO");
+        let (_, _, reply) = self.reply(hello, e);
+        world.inject(from, self.address, &reply);
+    }
+
+    fn reply(&mut self, hello: &[u8], e: Key) -> (Xk, u32, Vec<u8>) {
+        let own = self.identity.id();
+        let mut xk = Xk::responder(self.static_key(), e, &prologue(&own));
+        assert_eq!(xk.read1(&hello[8..88]), Some(vec![0; 32]));
+        let sidx = self.rng.next_u32();
+        let mut reply = vec![2, 1, 0, 0];
+        reply.extend(sidx.to_le_bytes());
+        reply.extend(&hello[4..8]);
+        let mut payload = [0; 16];
+        payload[..4].copy_from_slice(&sidx.to_le_bytes());
+        reply.extend(xk.write2(&payload));
+        (xk, sidx, reply)
     }
 
     /// As responder: answers the key encapsulation.

@@ -90,6 +90,11 @@ impl Xk {
         xk
     }
 
+    /// Another static key than at the beginning.
+    pub fn set_static(&mut self, s: Key) {
+        self.s = s;
+    }
+
     /// `-> e, es`
     pub fn write1(&mut self, payload: &[u8]) -> Vec<u8> {
         let e = self.e.public;
