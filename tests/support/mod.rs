@@ -6,7 +6,7 @@ pub mod road;
 pub mod signal;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ impl Phone {
     }
 
     pub fn at(dir: TempDir, name: &str, backend: Backend, auto_answer: bool) -> Phone {
-        let handle = start(&dir, keys(name), backend, auto_answer);
+        let handle = start(dir.path(), keys(name), backend, auto_answer);
         let client = Client::new(handle.client());
         Phone {
             handle,
@@ -231,8 +231,8 @@ pub fn keys(name: &str) -> Keys {
 }
 
 /// Starts an engine in this directory.
-pub fn start(dir: &TempDir, keys: Keys, backend: Backend, auto_answer: bool) -> Handle {
-    let home = Home::at(dir.path());
+pub fn start(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Handle {
+    let home = Home::at(dir);
     let options = Options {
         lock: HomeLock::acquire(&home).expect("nobody else is in this home"),
         home,
