@@ -82,9 +82,12 @@ impl Engine {
         std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || {
-                runtime.block_on(run.run());
+                // As a task of its own: what `block_on` runs itself, tokio wakes with a system call.
+                let ended = runtime.block_on(runtime.spawn(run.run()));
                 drop(runtime);
-                end.send_replace(true);
+                if ended.is_ok() {
+                    end.send_replace(true);
+                }
             })
             .map_err(EngineError::Thread)?;
         Ok(Handle {
