@@ -1,10 +1,13 @@
 //! The control socket as its users meet it: several at once, clumsy ones, slow ones, strangers.
 
+mod support;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use support::{Phone as Whole, connect, friends};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -291,4 +294,48 @@ async fn a_dead_socket_is_replaced_a_living_one_and_a_file_are_not() {
             .to_string()
             .contains("control socket")
     );
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_a_real_phone_is_told_to_look_again_and_holds_up_nobody() {
+    let (anna, ben) = friends(Whole::new("Anna"), Whole::new("Ben")).await;
+    let (mut anna, mut ben) = (anna, ben);
+    connect(&mut ben, &mut anna, "Anna").await;
+    let socket = anna.dir.path().join("control.sock");
+    let server = Server::bind(&socket).expect("a socket");
+    let handle = anna.handle.clone();
+    let ended = {
+        let handle = handle.clone();
+        async move { handle.ended().await.expect("it ends as it should") }
+    };
+    let server = tokio::spawn(server.run(move || handle.client(), ended));
+
+    let mut slow = BufReader::new(UnixStream::connect(&socket).await.expect("the phone runs"));
+    let mut first = String::new();
+    slow.read_line(&mut first).await.expect("a line");
+    assert!(first.contains("\"event\":\"ready\""), "{first}");
+    for _ in 0..3000 {
+        let to = Switch::Toggle;
+        anna.order(Command::Mute { to }).await;
+    }
+    say(&mut slow, b"{\"id\":5,\"command\":\"status\"}\n").await;
+    let (mut resyncs, mut events) = (0, 0);
+    let status = loop {
+        let mut line = String::new();
+        slow.read_line(&mut line).await.expect("a line");
+        match serde_json::from_str(&line).expect("a message") {
+            Message::Event(told) => {
+                events += 1;
+                resyncs += usize::from(told.event == Event::Resync);
+            }
+            Message::Reply(reply) => break reply,
+        }
+    };
+    assert!(resyncs > 0 && events < 3000, "{resyncs} of {events}");
+    let Ok(Done::Status(status)) = status.result else {
+        panic!("{status:?} is no status");
+    };
+    assert_eq!((status.calls.len(), status.muted), (1, false));
+    anna.end().await;
+    server.await.expect("no panic");
 }

@@ -111,6 +111,8 @@ async fn cost(anna: &mut Person, ben: &mut Person, talk: Duration) {
     println!("{:40} {:.2?}", "  of which engine thread", cpu(2));
     row("memory as the call began, MB", &began, "14");
     row("memory as the call ended, MB", &ended, "14");
+    let waits = [anna.buffer().await, ben.buffer().await];
+    println!("{:40} {waits:.1?}", "last wait in the jitter buffer, ms");
     anna.order(HANG_UP).await;
     ben.at(CallState::Ended).await;
     anna.at(CallState::Ended).await;

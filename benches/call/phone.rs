@@ -102,6 +102,18 @@ impl Person {
         process::resident(self.pid())
     }
 
+    /// How long frames wait in the jitter buffer, by the newest statistics, in milliseconds.
+    pub async fn buffer(&mut self) -> f64 {
+        let client = self.client();
+        let mut newest = f64::NAN;
+        while let Ok(Some(told)) = tokio::time::timeout(Duration::ZERO, client.event()).await {
+            if let Event::Stats { buffer_ms, .. } = told.event {
+                newest = f64::from(buffer_ms);
+            }
+        }
+        newest
+    }
+
     async fn wait(&mut self, wanted: impl Fn(&Event) -> bool) -> Timestamp {
         let client = self.client();
         let found = async {
