@@ -32,9 +32,8 @@ impl Decoder {
     /// by LACE (NoLACE), which costs more time.
     pub fn set_complexity(&mut self, complexity: i32) -> Result<(), ErrorCode> {
         // SAFETY: the pointer is a live decoder and this request takes one int.
-        let code = unsafe {
-            opus_decoder_ctl(self.0.as_ptr(), OPUS_SET_COMPLEXITY_REQUEST, complexity)
-        };
+        let code =
+            unsafe { opus_decoder_ctl(self.0.as_ptr(), OPUS_SET_COMPLEXITY_REQUEST, complexity) };
         counted(code).map(|_| ())
     }
 
@@ -50,7 +49,14 @@ impl Decoder {
         // SAFETY: pointers and lengths belong together; libopus writes at most `room` samples and
         // keeps neither pointer.
         let code = unsafe {
-            opus_decode_float(self.0.as_ptr(), packet.as_ptr(), bytes, pcm.as_mut_ptr(), room, 0)
+            opus_decode_float(
+                self.0.as_ptr(),
+                packet.as_ptr(),
+                bytes,
+                pcm.as_mut_ptr(),
+                room,
+                0,
+            )
         };
         counted(code)
     }
