@@ -14,6 +14,8 @@ use super::types::{FRAME, Frame};
 #[derive(Debug)]
 pub struct Pacer {
     next: Duration,
+    /// Until when the clock may still be set to the microphone's; later it only leans.
+    may_jump_until: Duration,
     queue: VecDeque<Frame>,
     /// Smoothed wait of a frame beyond [`MARGIN`], in microseconds; `None` before the first frame.
     error: Option<i64>,
@@ -24,6 +26,7 @@ impl Pacer {
     pub fn new(now: Duration) -> Pacer {
         Pacer {
             next: now,
+            may_jump_until: now + SETTLING,
             queue: VecDeque::with_capacity(MAX_QUEUE + 1),
             error: None,
             dropped: 0,
@@ -71,16 +74,15 @@ impl Pacer {
     fn lean(&mut self, now: Duration) {
         let period = FRAME.as_micros() as i64;
         let wait = self.next.as_micros() as i64 - now.as_micros() as i64;
+        let late = wait - MARGIN.as_micros() as i64;
+        let nearest = (late + period / 2).rem_euclid(period) - period / 2;
         match &mut self.error {
-            None => {
+            None if now < self.may_jump_until => {
                 self.next = now + MARGIN;
                 self.error = Some(0);
             }
-            Some(error) => {
-                let late = wait - MARGIN.as_micros() as i64;
-                let nearest = (late + period / 2).rem_euclid(period) - period / 2;
-                *error += (nearest - *error) / 16;
-            }
+            None => self.error = Some(nearest),
+            Some(error) => *error += (nearest - *error) / 16,
         }
     }
 }
@@ -89,6 +91,9 @@ impl Pacer {
 const MAX_QUEUE: usize = 2;
 /// How long before its packet a frame should be there.
 const MARGIN: Duration = Duration::from_millis(3);
+/// How long after the answer the microphone's first frame may set the clock. A jump later on, such
+/// as when a held call is resumed, would show from outside.
+const SETTLING: Duration = Duration::from_secs(1);
 /// Most microseconds by which one period differs from 20 ms.
 const MAX_LEAN: i64 = 50;
 /// After standing still for longer than this, packets are not made up for.
