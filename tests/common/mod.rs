@@ -76,6 +76,8 @@ pub struct Side {
     pub on: bool,
     /// With true nothing comes or goes, but the phone runs on.
     pub unplugged: bool,
+    /// With true no frames are made, though the microphone is open.
+    pub mic_is_broken: bool,
     next_frame: Duration,
     frames: u16,
     next_request: u64,
@@ -378,6 +380,9 @@ impl World {
             return;
         };
         this.next_frame += Duration::from_millis(20);
+        if this.mic_is_broken {
+            return;
+        }
         this.frames = this.frames.wrapping_add(1);
         let frame = Frame {
             seq: this.frames,
@@ -494,6 +499,7 @@ fn side(name: &str, number: u8, seed: u8, now: Duration) -> Side {
         sent: Vec::new(),
         on: true,
         unplugged: false,
+        mic_is_broken: false,
         next_frame: Duration::ZERO,
         frames: 0,
         next_request: 1,
