@@ -148,7 +148,12 @@ fn nothing_from_a_false_address_is_answered_with_more_than_it_cost() {
     let victim = SocketAddr::from(([203, 0, 113, 80], 80));
 
     let knock = mallory.knock(&world, 1);
-    check_spoofed(&mut world, "HELLO", &[knock.hello.clone()], victim);
+    check_spoofed(
+        &mut world,
+        "HELLO",
+        std::slice::from_ref(&knock.hello),
+        victim,
+    );
     check_spoofed(&mut world, "HELLO again", &vec![knock.hello; 20], victim);
     make_busy(&mut world, &mut mallory);
     let knock = mallory.knock(&world, 1);
