@@ -82,12 +82,9 @@ impl Engine {
         std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || {
-                // As a task of its own: what `block_on` runs itself, tokio wakes with a system call.
-                let ended = runtime.block_on(runtime.spawn(run.run()));
+                runtime.block_on(run.run());
                 drop(runtime);
-                if ended.is_ok() {
-                    end.send_replace(true);
-                }
+                end.send_replace(true);
             })
             .map_err(EngineError::Thread)?;
         Ok(Handle {
