@@ -63,6 +63,14 @@ impl Book {
         self.contacts.remove(id)
     }
 
+    /// Whether `peer` may become a contact by this invite, once more if he did before.
+    pub fn may_claim(&self, token: &[u8; 16], peer: &PeerId, unix: u64) -> bool {
+        self.invites.get(token).is_some_and(|invite| {
+            let has_place = invite.uses > 0 || invite.claimed_by.contains(peer);
+            unix < invite.expires && has_place
+        })
+    }
+
     pub fn invite_mut(&mut self, token: &[u8; 16]) -> Option<&mut Invite> {
         self.invites.get_mut(token)
     }
@@ -125,10 +133,12 @@ impl Book {
             .map(|contact| Secret {
                 caller: Caller::Contact(contact.id),
                 secret: Zeroizing::new(contact.dial.as_bytes().to_vec()),
+                until: u64::MAX,
             });
         let invites = self.invites.values().map(|invite| Secret {
             caller: Caller::Invite(invite.token),
             secret: Zeroizing::new(invite.token.to_vec()),
+            until: invite.expires,
         });
         contacts.chain(invites).collect()
     }

@@ -247,17 +247,14 @@ impl Phone {
     /// Counts one use of an invite, once for each person. False if it is used up or expired.
     fn claim_invite(&mut self, token: &[u8; 16], peer: PeerId, now: Now) -> bool {
         let is_full = self.book.is_full() && self.book.get(&peer).is_none();
+        if is_full || !self.book.may_claim(token, &peer, now.unix) {
+            return false;
+        }
         let Some(invite) = self.book.invite_mut(token) else {
             return false;
         };
-        if now.unix >= invite.expires || is_full {
-            return false;
-        }
         if invite.claimed_by.contains(&peer) {
             return true;
-        }
-        if invite.uses == 0 {
-            return false;
         }
         invite.uses -= 1;
         invite.claimed_by.push(peer);

@@ -47,6 +47,8 @@ pub enum Verdict {
 pub struct Secret {
     pub caller: Caller,
     pub secret: Zeroizing<Vec<u8>>,
+    /// Seconds since 1970 from which on it lets nobody in.
+    pub until: u64,
 }
 
 pub struct Gate {
@@ -63,6 +65,7 @@ pub struct Gate {
 
 struct Door {
     caller: Caller,
+    until: u64,
     dial: Zeroizing<[u8; 32]>,
     /// Keyed once, cloned for each check.
     mac: HmacSha256,
@@ -102,7 +105,8 @@ impl Gate {
         if self.checked.count(now.mono, self.doors.len()) > MAX_CHECKS {
             return Verdict::Drop;
         }
-        let Some(door) = self.doors.iter().find(|door| door.fits(hello)) else {
+        let open = |door: &&Door| now.unix < door.until && door.fits(hello);
+        let Some(door) = self.doors.iter().find(open) else {
             return Verdict::Drop;
         };
         let caller = door.caller;
@@ -159,6 +163,7 @@ impl Door {
         let dial = dial_key(&secret.secret, epoch, device);
         Door {
             caller: secret.caller,
+            until: secret.until,
             mac: keyed(dial.as_ref()),
             dial,
         }

@@ -206,8 +206,12 @@ impl Phone {
         cert.verify(device, expected, now.unix).ok()?;
         let peer = cert.identity();
         let is_blocked = self.book.get(&peer).is_some_and(|contact| contact.blocked);
+        let may_enter = match &caller {
+            Caller::Contact(_) => true,
+            Caller::Invite(token) => self.book.may_claim(token, &peer, now.unix),
+        };
         let is_welcome = peer != self.me.identity && !is_blocked;
-        is_welcome.then_some(peer)
+        (is_welcome && may_enter).then_some(peer)
     }
 
     fn receive_reply(&mut self, from: Path, reply: &Reply<'_>, now: Now) {
