@@ -180,6 +180,26 @@ fn both_dialling_makes_one_call_without_ringing() {
     }
 }
 
+/// The slower HELLO must not make a second session when the first one stands already.
+#[test]
+fn both_dialling_from_afar_costs_no_second_session() {
+    let mut world = World::friends(23);
+    world.line.delay = Duration::from_millis(200);
+    world.run(60 * SECOND);
+    world.sides.iter_mut().for_each(|side| side.sent.clear());
+    world.dial(0, 1);
+    world.dial(1, 0);
+    let talks = |w: &World| (0..2).all(|side| w.state(side) == Some(CallState::Active));
+    assert!(world.run_until(7 * world.line.delay, talks));
+    world.run(5 * SECOND);
+    assert!(talks(&world));
+    let finishes = |side: usize| {
+        let sent = world.sides[side].sent.iter();
+        sent.filter(|(_, datagram)| datagram[0] == 3).count()
+    };
+    assert!((finishes(0) == 0) ^ (finishes(1) == 0));
+}
+
 #[test]
 fn a_waiting_call_is_answered_by_holding_the_first() {
     let mut world = World::new(&["anna", "bo", "chloe"], 9);

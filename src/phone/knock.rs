@@ -277,6 +277,8 @@ impl Phone {
             return;
         }
         self.replace_session(peer, now);
+        // The peer was faster: what we still try would only make one more session in its place.
+        self.attempts.remove(&peer);
         let mut io = Io {
             now: now.mono,
             unix: now.unix,
