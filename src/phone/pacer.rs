@@ -20,6 +20,8 @@ pub struct Pacer {
     /// Smoothed wait of a frame beyond [`MARGIN`], in microseconds; `None` before the first frame.
     error: Option<i64>,
     dropped: u64,
+    /// Ticks in a row that have left a frame waiting.
+    surplus: u32,
 }
 
 impl Pacer {
@@ -30,6 +32,7 @@ impl Pacer {
             queue: VecDeque::with_capacity(MAX_QUEUE + 1),
             error: None,
             dropped: 0,
+            surplus: 0,
         }
     }
 
@@ -68,7 +71,23 @@ impl Pacer {
         if let Some(error) = &mut self.error {
             *error -= lean;
         }
-        self.queue.pop_front()
+        let frame = self.queue.pop_front();
+        self.drop_surplus();
+        frame
+    }
+
+    /// After a stall of the microphone's side a frame too many may wait for ever: one for one goes
+    /// in and out. That is delay nobody needs, so it is left out, and the far side conceals it.
+    fn drop_surplus(&mut self) {
+        self.surplus = match self.queue.is_empty() {
+            true => 0,
+            false => self.surplus + 1,
+        };
+        if self.surplus >= MAX_SURPLUS {
+            self.queue.pop_front();
+            self.dropped += 1;
+            self.surplus = 0;
+        }
     }
 
     fn lean(&mut self, now: Duration) {
@@ -89,6 +108,8 @@ impl Pacer {
 
 /// Frames that may wait: more would be delay that never goes away.
 const MAX_QUEUE: usize = 2;
+/// Ticks after which a waiting frame is not a burst any more: half a second.
+const MAX_SURPLUS: u32 = 25;
 /// How long before its packet a frame should be there.
 const MARGIN: Duration = Duration::from_millis(3);
 /// How long after the answer the microphone's first frame may set the clock. A jump later on, such
@@ -151,6 +172,24 @@ mod tests {
             assert!(wait < 6_000, "waited {wait} us");
             assert!(deviation <= MAX_LEAN as u64);
         }
+    }
+
+    #[test]
+    fn delay_from_a_stall_goes_away_again() {
+        let frame = |seq| Frame {
+            seq,
+            opus: ArrayVec::new(),
+        };
+        let mut pacer = Pacer::new(Duration::ZERO);
+        for seq in 0..2 {
+            pacer.push(frame(seq), Duration::ZERO);
+        }
+        for seq in 2..100 {
+            let at = pacer.deadline();
+            assert!(pacer.tick(at).is_some(), "tick {seq} is empty");
+            pacer.push(frame(seq), at);
+        }
+        assert_eq!((pacer.queue.len(), pacer.dropped), (1, 1));
     }
 
     #[test]
