@@ -187,7 +187,7 @@ fn whole_call(seed: u8, line: Line, patience: Duration) {
     let mut world = World::friends(40 + seed);
     world.line = line;
     world.dial(0, 1);
-    let mut wait = |world: &mut World, what: &str, done: &dyn Fn(&World) -> bool| {
+    let wait = |world: &mut World, what: &str, done: &dyn Fn(&World) -> bool| {
         let met = world.run_until(patience, done);
         assert!(met, "{what} within {patience:?} (seed {seed})");
     };
