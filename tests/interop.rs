@@ -3,16 +3,17 @@
 //! Needs a Python with the packages of `tests/interop/requirements.txt`, named by the environment
 //! variable `TWOCAN_INTEROP_PYTHON`; without it each test says that it was skipped.
 
+#[path = "interop/python.rs"]
+mod python;
+
 use std::collections::VecDeque;
-use std::ffi::OsString;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::UdpSocket;
-use std::path::Path as File;
-use std::process::{Child, Command as Process, Stdio};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arrayvec::ArrayVec;
+use python::{Python, python};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
@@ -420,66 +421,6 @@ impl Us {
     }
 }
 
-/// A Python program under way. What it says comes line by line.
-struct Python {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-/// `None` if no Python is named.
-fn python(program: &str, arguments: &[&str]) -> Option<Python> {
-    let Some(python) = std::env::var_os(VARIABLE).filter(|value| *value != OsString::new()) else {
-        let mut out = std::io::stderr();
-        let _ = writeln!(out, "skipped: {VARIABLE} does not name a Python");
-        return None;
-    };
-    let directory = File::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
-    let mut child = Process::new(python)
-        .arg("-B")
-        .arg("-Wignore")
-        .arg(directory.join(program))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the named Python starts");
-    let stdout = child.stdout.take().expect("piped");
-    let (sender, lines) = sync_channel(1024);
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    Some(Python { child, lines })
-}
-
-impl Python {
-    fn say(&mut self, line: &str) {
-        let stdin = self.child.stdin.as_mut().expect("open");
-        writeln!(stdin, "{line}").expect("it listens");
-    }
-
-    fn line(&self, wait: Duration) -> Option<String> {
-        self.lines.recv_timeout(wait).ok()
-    }
-
-    /// Waits for its end, which has to be a good one.
-    fn end(&mut self) {
-        drop(self.child.stdin.take());
-        let status = self.child.wait().expect("it was started");
-        assert!(status.success(), "{status}: its complaint stands above");
-    }
-}
-
-impl Drop for Python {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn words(told: &Value) -> Vec<String> {
     serde_json::from_value(told["words"].clone()).expect("words")
 }
@@ -519,7 +460,6 @@ fn unix() -> u64 {
     now.expect("after 1970").as_secs()
 }
 
-const VARIABLE: &str = "TWOCAN_INTEROP_PYTHON";
 const SOON: Duration = Duration::from_secs(40);
 const FRAME: Duration = Duration::from_millis(20);
 /// Opus: 20 ms, mono, nothing in it.
