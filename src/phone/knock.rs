@@ -85,7 +85,9 @@ impl Phone {
     }
 
     fn admit(&mut self, from: Path, hello: &Hello<'_>, caller: Caller, now: Now) {
-        if self.half_open.len() >= MAX_HALF_OPEN || self.prefers_own_attempt(caller, now) {
+        let is_crossing =
+            matches!(caller, Caller::Contact(peer) if self.prefers_own_session(&peer, now));
+        if self.half_open.len() >= MAX_HALF_OPEN || is_crossing {
             return;
         }
         let Some(&whole) = hello.whole.first_chunk() else {
@@ -123,15 +125,14 @@ impl Phone {
         Handshake::responder(secret, &self.me.identity, noise, index, seed.clone())
     }
 
-    /// Both dial at once: the side with the lower identity stays the caller, at least while its own
-    /// HELLO may still be answered.
-    fn prefers_own_attempt(&self, caller: Caller, now: Now) -> bool {
-        let Caller::Contact(peer) = caller else {
-            return false;
-        };
-        self.attempts
-            .get(&peer)
-            .is_some_and(|attempt| self.me.identity < peer && now.mono < attempt.began + GLARE)
+    /// Both dial at once: the side with the lower identity stays the caller, as long as its own
+    /// HELLO or FINISH may still be on its way. Without a rule that both ends follow, each could
+    /// end with the session that the other has dropped.
+    fn prefers_own_session(&self, peer: &PeerId, now: Now) -> bool {
+        let attempt = self.attempts.get(peer).map(|attempt| attempt.began);
+        let session = self.session_with(peer).and_then(Session::made_here_at);
+        let began = attempt.or(session);
+        self.me.identity < *peer && began.is_some_and(|began| now.mono < began + GLARE)
     }
 
     fn receive_finish(&mut self, from: Path, finish: &Finish<'_>, now: Now) {
@@ -150,6 +151,12 @@ impl Phone {
         let Some(peer) = self.judge_caller(half.caller, &cert, &device, now) else {
             return;
         };
+        if self.prefers_own_session(&peer, now) {
+            return;
+        }
+        if peer < self.me.identity {
+            self.attempts.remove(&peer);
+        }
         let is_guest = matches!(half.caller, Caller::Invite(_));
         if is_guest && !self.friends.has_room_for(&peer) {
             return;

@@ -81,6 +81,7 @@ pub struct Session {
     pub peer: PeerId,
     role: Role,
     stage: Stage,
+    began: Duration,
     channel: Channel,
     roam: Roam,
     timers: Timers,
@@ -155,6 +156,7 @@ impl Session {
             peer: beginning.peer,
             role: beginning.role,
             stage: Stage::Keys,
+            began: io.now,
             channel,
             roam: Roam::new(beginning.path),
             timers: Timers::default(),
@@ -214,6 +216,11 @@ impl Session {
     /// Still on the way to open, or open.
     pub fn is_alive(&self) -> bool {
         matches!(self.stage, Stage::Keys | Stage::Open)
+    }
+
+    /// When it began, if we are its initiator and it is not over.
+    pub fn made_here_at(&self) -> Option<Duration> {
+        (self.role == Role::Initiator && self.is_alive()).then_some(self.began)
     }
 
     pub fn rtt(&self) -> Option<Duration> {
