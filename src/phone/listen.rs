@@ -88,6 +88,7 @@ impl Phone {
             nonce: call.nonce(),
         };
         let peer = call.peer;
+        self.hold_others(Some(id), now);
         self.begin_talking(id, peer, &answer, now);
     }
 
@@ -169,6 +170,15 @@ impl Phone {
         loss: Option<Loss>,
         now: Now,
     ) {
+        let Some(call) = self.call_with(&peer) else {
+            return;
+        };
+        let is_unheard = matches!(reason, Some(Bye::Done | Bye::Cancelled));
+        if is_unheard && call.stage == Stage::Connecting && self.reach(peer, now) {
+            // The session was closed there, for want of use or with a call of theirs, before our
+            // INVITE came: the next session brings it.
+            return;
+        }
         let Some(call) = self.call_with(&peer) else {
             return;
         };

@@ -256,7 +256,9 @@ impl Phone {
     ) {
         self.by_peer.remove(&peer);
         self.end_call_with_session(peer, reason, loss, now);
-        self.fail_texts(peer);
+        if reason != Some(Bye::Done) || !self.send_texts_again(peer, now) {
+            self.fail_texts(peer);
+        }
         self.joining_failed(peer, now);
         self.tell_presence(peer);
     }

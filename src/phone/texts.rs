@@ -109,6 +109,19 @@ impl Phone {
         }
     }
 
+    /// The peer closed a session that had nothing to do, so what was sent last has not been read.
+    /// Sends it again over a new one. False if there is no way.
+    pub(super) fn send_texts_again(&mut self, peer: PeerId, now: Now) -> bool {
+        if !self.texts.is_waiting(&peer) || !self.reach(peer, now) {
+            return false;
+        }
+        let lines = self.texts.waiting.iter_mut();
+        lines
+            .filter(|line| line.peer == peer)
+            .for_each(|line| line.is_sent = false);
+        true
+    }
+
     fn tell_text(&mut self, peer: PeerId, text: SafeText, sent: bool) {
         let Some(contact) = self.book.get(&peer) else {
             return;
