@@ -52,6 +52,12 @@ impl Sender {
         Ok(())
     }
 
+    /// Whether less than half of what may wait does. Long messages keep to that, so that there is
+    /// always room for the short ones that a call needs.
+    pub fn has_room(&self) -> bool {
+        self.queue.len() < MAX_QUEUE / 2
+    }
+
     /// Everything has been acknowledged.
     #[cfg(test)]
     fn is_idle(&self) -> bool {

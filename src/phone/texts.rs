@@ -25,6 +25,15 @@ impl Texts {
         self.waiting.iter().any(|line| line.peer == *peer)
     }
 
+    /// The next line that was not sent yet; now it counts as sent.
+    fn next_for(&mut self, peer: &PeerId) -> Option<Message> {
+        let mut unsent = self.waiting.iter_mut().filter(|line| !line.is_sent);
+        let line = unsent.find(|line| line.peer == *peer)?;
+        line.is_sent = true;
+        let (id, text) = (line.id, line.text.clone());
+        Some(Message::Text { id, text })
+    }
+
     /// Takes out the line that the far phone confirms.
     fn confirmed(&mut self, peer: &PeerId, id: u32) -> Option<Line> {
         let at = self
@@ -61,20 +70,16 @@ impl Phone {
         self.send_texts(peer, now);
     }
 
-    /// Sends what waits for an open session with `peer`.
+    /// Sends what waits for an open session with `peer`, as far as there is room. The rest follows
+    /// when a line is confirmed.
     pub(super) fn send_texts(&mut self, peer: PeerId, now: Now) {
-        if !self.has_open_session(&peer) {
-            return;
-        }
-        let mut messages = Vec::new();
-        for line in &mut self.texts.waiting {
-            if line.peer == peer && !line.is_sent {
-                line.is_sent = true;
-                let (id, text) = (line.id, line.text.clone());
-                messages.push(Message::Text { id, text });
-            }
-        }
-        for message in messages {
+        while self
+            .session_with(&peer)
+            .is_some_and(|session| session.is_open() && session.has_room())
+        {
+            let Some(message) = self.texts.next_for(&peer) else {
+                break;
+            };
             self.with_session(&peer, now, |session, io| session.send(&message, io));
         }
         self.update_wanted(peer, now);
@@ -93,7 +98,7 @@ impl Phone {
         };
         self.tell_text(peer, line.text, true);
         self.reply(line.request, Ok(Done::Nothing));
-        self.update_wanted(peer, now);
+        self.send_texts(peer, now);
     }
 
     /// There is no session to send over: whoever asked is told.

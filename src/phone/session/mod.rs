@@ -255,6 +255,11 @@ impl Session {
         self.flush(io);
     }
 
+    /// Whether a long message should be sent now, or later.
+    pub fn has_room(&self) -> bool {
+        self.signal.out.has_room()
+    }
+
     /// Starts the constant stream of packets; it lasts until the farewell.
     pub fn start_media(&mut self, io: &mut Io<'_>) {
         if self.stage != Stage::Open || self.pacer.is_some() {
