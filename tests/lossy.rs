@@ -109,6 +109,36 @@ fn keys_are_renewed_for_twelve_minutes_at_twenty_percent_loss() {
     }
 }
 
+/// More than the stream has room for waits its turn, and breaks nothing.
+#[test]
+fn a_pasted_page_arrives_whole_and_the_call_goes_on() {
+    for loss in [0.0, 0.2] {
+        let mut world = World::friends(7);
+        world.line = Line::lossy(loss);
+        world.talk(0, 1);
+        let before = world.sides[0].replies.len();
+        let lines: Vec<String> = (10..40).map(|n| format!("{n} ").repeat(330)).collect();
+        for text in lines.clone() {
+            let peer = world.name(1);
+            world.order(0, Command::Text { peer, text });
+        }
+        world.run(90 * SECOND);
+        assert_eq!(world.state(0), Some(CallState::Active));
+        let read = world.sides[1]
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Text { text, .. } => Some(text.trim_end().to_owned()),
+                _ => None,
+            });
+        let read: Vec<String> = read.collect();
+        assert!(read.iter().eq(lines.iter().map(|line| line.trim_end())));
+        let replies = world.sides[0].replies.values().skip(before);
+        assert!(replies.clone().all(|reply| *reply == Ok(Done::Nothing)));
+        assert_eq!(replies.count(), 30);
+    }
+}
+
 /// A NAT forgets its mapping: the same phone suddenly speaks from another address.
 #[test]
 fn a_call_heals_in_half_a_second_when_an_address_changes() {
