@@ -331,7 +331,7 @@ fn delay(said: &[f32], heard: &[f32], from: f32, to: f32) -> f32 {
         let pairs = said[from..to].iter().zip(&heard[from + shift..]);
         pairs.step_by(3).map(|(a, b)| a * b).sum()
     };
-    let best = (0..9600)
+    let best = (0..24_000)
         .step_by(8)
         .max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)));
     best.expect("not empty") as f32 / 48.0
