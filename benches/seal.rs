@@ -50,14 +50,14 @@ fn voice_packet() -> f64 {
         world.now += Duration::from_millis(20);
         let now = moment(world.now);
         let late = world.now + Duration::from_millis(19);
-        for side in 0..2 {
+        for (side, call) in calls.into_iter().enumerate() {
             let frame = Frame {
                 seq: count as u16,
                 opus: ArrayVec::from([7; 80]),
             };
             let began = Instant::now();
             let from = &mut world.sides[side].phone;
-            from.handle(Input::Voice(calls[side], frame), now);
+            from.handle(Input::Voice(call, frame), now);
             while from.deadline().is_some_and(|at| at <= late) {
                 from.handle(Input::Timeout, moment(late));
             }
