@@ -229,6 +229,7 @@ impl Us {
         let invite = Command::Invite {
             lifetime: 600,
             uses: 1,
+            public: false,
         };
         match self.order(invite) {
             Done::Invite { line, .. } => line,

@@ -581,7 +581,8 @@ fn the_first_start_goes_from_sound_to_invite() {
         commands(effects),
         [Command::Invite {
             lifetime: 604_800,
-            uses: 1
+            uses: 1,
+            public: false,
         }]
     );
 }

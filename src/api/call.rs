@@ -66,6 +66,8 @@ pub enum Why {
     PeerCancelled,
     /// No way to the other phone was found, or nothing answered there.
     Unreachable,
+    /// This phone has no network, so nobody can be reached.
+    Offline,
     /// An answered call heard nothing authentic for 20 s.
     Lost,
     /// The other phone proved another identity than the contact's.
@@ -94,6 +96,7 @@ impl Why {
             Why::Cancelled => "you gave up before an answer",
             Why::PeerCancelled => "missed: the caller gave up",
             Why::Unreachable => "not reachable: no answer from that phone",
+            Why::Offline => "this phone is offline",
             Why::Lost => "connection lost",
             Why::IdentityMismatch => "stopped: the other phone is not who it should be",
             Why::WordsDiffer => "stopped: the words differ, somebody may be listening",
@@ -131,8 +134,12 @@ pub enum Presence {
     Connected,
     /// A live directory record says it can be reached.
     Reachable,
-    /// Known not to be there now.
+    /// The same, and that its owner is away.
+    Away,
+    /// The same, and that its owner does not want to be disturbed.
+    DoNotDisturb,
+    /// The directory was asked, and has no live record.
     Offline,
-    /// Nothing is known (yet).
+    /// Nothing is known: not asked yet, or this phone is itself offline.
     Unknown,
 }

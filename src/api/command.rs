@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CallId;
+use super::{CallId, Standing};
 
 /// Number that the asker gives a request and finds again in its [`super::Reply`].
 pub type RequestId = u64;
@@ -96,6 +96,22 @@ pub enum Command {
         lifetime: u64,
         /// How many people may use it.
         uses: u32,
+        /// For strangers: any number may use it, each at the price of some computing, and lands in
+        /// the list of requests instead of among the contacts.
+        #[serde(default)]
+        public: bool,
+    },
+    /// What the contacts are told of this phone's owner; kept over restarts.
+    Announce {
+        standing: Standing,
+    },
+    /// Makes a contact of somebody in the list of requests. `peer` is an ID.
+    Accept {
+        peer: String,
+    },
+    /// Takes somebody off the list of requests without a word to them.
+    Dismiss {
+        peer: String,
     },
     AddContact {
         line: String,

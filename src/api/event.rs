@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallId, CallState, ContactView, Direction, PathKind, Presence, RequestId, Status, Why,
+    CallId, CallState, ContactView, Direction, NetworkView, PathKind, Presence, RequestId,
+    RequestView, Standing, Status, Why,
 };
 use crate::peer::{PeerId, SafeText};
 
@@ -84,6 +85,20 @@ pub enum Event {
         contact: ContactView,
         #[serde(default)]
         removed: bool,
+    },
+    /// Somebody with a public invite wants to become a contact (or, with `removed`, is off the list).
+    Request {
+        request: RequestView,
+        #[serde(default)]
+        removed: bool,
+    },
+    /// The way to the directory changed, or has come a step further.
+    Network {
+        network: NetworkView,
+    },
+    /// What the contacts are told of this phone's owner.
+    Standing {
+        standing: Standing,
     },
     /// Sound came, went or changed its place; the call goes on.
     Audio {

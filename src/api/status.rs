@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, CallState, Direction, PathKind, Presence, Why};
+use super::{
+    CallId, CallState, Direction, NetworkView, PathKind, Presence, RequestView, Standing, Why,
+};
 use crate::peer::{PeerId, SafeText};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +19,13 @@ pub struct Status {
     pub audio: AudioView,
     pub calls: Vec<CallView>,
     pub contacts: Vec<ContactView>,
+    #[serde(default)]
+    pub network: NetworkView,
+    #[serde(default)]
+    pub standing: Standing,
+    /// Strangers who want to become contacts, newest first, at most 20.
+    #[serde(default)]
+    pub requests: Vec<RequestView>,
     /// Newest first, at most 100.
     pub history: Vec<HistoryView>,
 }

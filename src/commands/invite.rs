@@ -47,6 +47,7 @@ async fn by_phone(phone: &mut Phone, args: &InviteArgs) -> Result<InviteView, Fa
     let invite = Command::Invite {
         lifetime: args.expires.as_secs(),
         uses: args.uses,
+        public: false,
     };
     match phone.request(invite).await? {
         Done::Invite { line, expires } => Ok(InviteView { line, expires }),

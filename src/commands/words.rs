@@ -101,6 +101,8 @@ pub fn of_presence(presence: Presence) -> &'static str {
     match presence {
         Presence::Connected => "connected",
         Presence::Reachable => "reachable",
+        Presence::Away => "away",
+        Presence::DoNotDisturb => "do not disturb",
         Presence::Offline => "offline",
         Presence::Unknown => "not connected",
     }

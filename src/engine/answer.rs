@@ -68,6 +68,9 @@ impl Run {
             audio: self.sound.clone(),
             calls: phone.calls,
             contacts: phone.contacts,
+            network: Default::default(),
+            standing: Default::default(),
+            requests: Vec::new(),
             history: self.parts.book.past(),
         }
     }

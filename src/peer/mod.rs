@@ -4,6 +4,7 @@
 //! comes in as seconds since 1970 and randomness as an argument.
 
 mod cert;
+mod circle;
 mod code;
 mod contact;
 mod id;
@@ -17,6 +18,7 @@ mod text;
 pub mod words;
 
 pub use cert::{CertError, DeviceCert};
+pub use circle::{Circle, Member, Reach};
 pub use code::LongCode;
 pub use contact::Contact;
 pub use id::{IdError, PeerId};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::book::{self, pairwise};
 use super::message::{Bye, Card, Message};
 use super::types::{Change, Now, Output};
-use super::{AfterSave, Phone, orders, udp_address};
+use super::{AfterSave, Phone, orders};
 use crate::api::{Done, Event, Refusal, RequestId, Trouble, Why};
 use crate::peer::{Contact, Invite, PeerId, SafeText, Secret32};
 
@@ -230,7 +230,7 @@ impl Phone {
             name: card.name,
             device,
             dial: pairwise(&card.half, &half),
-            hints: book::merge_hints(Some(udp_address(path)), &card.hints),
+            hints: book::merge_hints(path.udp(), &card.hints),
             verified: known.as_ref().and_then(|known| known.verified),
             blocked: false,
             added: known.map_or(now.unix, |known| known.added),
@@ -279,7 +279,7 @@ impl Phone {
         let Some(join) = self.friends.joining.remove(&peer) else {
             return;
         };
-        let heard_at = self.session_with(&peer).map(|s| udp_address(s.path()));
+        let heard_at = self.session_with(&peer).and_then(|s| s.path().udp());
         let Some(mut contact) = self.book.get(&peer).cloned() else {
             return;
         };
@@ -299,7 +299,7 @@ impl Phone {
 
     /// The peer tells where it is found and what it calls itself.
     pub(super) fn take_about(&mut self, peer: PeerId, name: SafeText, hints: &[SocketAddr]) {
-        let heard_at = self.session_with(&peer).map(|s| udp_address(s.path()));
+        let heard_at = self.session_with(&peer).and_then(|s| s.path().udp());
         let Some(contact) = self.book.get_mut(&peer) else {
             return;
         };

@@ -305,7 +305,13 @@ impl CookieJar {
 }
 
 fn cookie_for(secret: &[u8; 32], from: Path) -> [u8; 16] {
-    let Path::Udp(address) = from;
+    let address = match from {
+        Path::Udp(address) => address,
+        Path::Circuit(id) => {
+            let mac = keyed(secret).chain_update(b"circuit");
+            return truncated(mac.chain_update(id.to_le_bytes()));
+        }
+    };
     let mac = keyed(secret).chain_update(address.port().to_le_bytes());
     truncated(match address.ip() {
         IpAddr::V4(ip) => mac.chain_update(ip.octets()),
@@ -357,10 +363,14 @@ impl Rate {
 enum Prefix {
     V4([u8; 3]),
     V6([u8; 6]),
+    /// All circuits together: a relay hides who speaks through it.
+    Circuit,
 }
 
 fn prefix(from: Path) -> Prefix {
-    let Path::Udp(address) = from;
+    let Some(address) = from.udp() else {
+        return Prefix::Circuit;
+    };
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => {
             let [a, b, c, _] = ip.octets();

@@ -60,7 +60,7 @@ use knock::HalfOpen;
 use message::Bye;
 use session::{Heard, Io, Session};
 use texts::Texts;
-use types::{Change, Input, Media, Now, Output, Path, SaveId};
+use types::{Change, Input, Media, Now, Output, SaveId};
 
 pub use view::{Load, Numbers, Snapshot};
 
@@ -435,11 +435,6 @@ fn not_written() -> Refusal {
         trouble: crate::api::Trouble::Other,
         why: "it could not be written to the disk; the log says why".into(),
     }
-}
-
-fn udp_address(path: Path) -> SocketAddr {
-    let Path::Udp(address) = path;
-    address
 }
 
 /// One call to talk in, one that waits or is held.

@@ -2,7 +2,7 @@
 
 use super::dial::Attempt;
 use super::types::{Change, Now, Output, Path};
-use super::{AfterSave, Phone, book, udp_address};
+use super::{AfterSave, Phone, book};
 use crate::api::Why;
 use crate::peer::PeerId;
 
@@ -58,7 +58,7 @@ impl Phone {
         let Some(contact) = self.book.get_mut(&peer) else {
             return;
         };
-        contact.hints = book::merge_hints(Some(udp_address(path)), &contact.hints);
+        contact.hints = book::merge_hints(path.udp(), &contact.hints);
         contact.last_seen = Some(now.unix);
         contact.device = device;
         let contact = Box::new(contact.clone());

@@ -21,12 +21,27 @@ pub struct Now {
 
 /// Where a datagram came from or goes to. Opaque to the phone but for comparing.
 ///
-/// Reflected and circuit paths come as further variants.
+/// Reflected paths come as a further variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Path {
     Udp(SocketAddr),
+    /// A byte stream through a relay, opened (or accepted) by the driver. Each number is used once.
+    Circuit(CircuitId),
 }
+
+impl Path {
+    /// `None` for paths that are not an address.
+    pub fn udp(self) -> Option<SocketAddr> {
+        match self {
+            Path::Udp(address) => Some(address),
+            Path::Circuit(_) => None,
+        }
+    }
+}
+
+/// Names one open stream through a relay, as long as the program runs.
+pub type CircuitId = u64;
 
 /// Largest UDP payload we ever send or accept, in bytes: fits IPv6's least MTU of 1280.
 pub const MAX_DATAGRAM: usize = 1200;

@@ -267,6 +267,7 @@ fn invite(model: &mut Model, effects: &mut Vec<Effect>, welcome: bool) {
     let command = Command::Invite {
         lifetime: INVITE_SECONDS,
         uses: 1,
+        public: false,
     };
     ask(model, effects, command, Asked::Invite { welcome });
 }

@@ -136,7 +136,10 @@ fn on_event(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Time
             model.audio = Some(crate::api::AudioView { place, trouble });
         }
         Event::Error { why } => model.say(why, true),
-        Event::Stats { .. } => {}
+        Event::Stats { .. }
+        | Event::Request { .. }
+        | Event::Network { .. }
+        | Event::Standing { .. } => {}
     }
 }
 

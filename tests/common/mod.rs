@@ -158,6 +158,7 @@ impl World {
             Command::Invite {
                 lifetime: 3600,
                 uses: 1,
+                public: false,
             },
         );
         match reply {

@@ -166,7 +166,14 @@ impl Phone {
 
     pub async fn invite(&mut self) -> String {
         let (lifetime, uses) = (3600, 1);
-        match self.order(Command::Invite { lifetime, uses }).await {
+        match self
+            .order(Command::Invite {
+                lifetime,
+                uses,
+                public: false,
+            })
+            .await
+        {
             Done::Invite { line, .. } => line,
             other => panic!("{other:?} is no invite"),
         }

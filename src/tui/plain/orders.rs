@@ -45,6 +45,7 @@ pub fn parse(line: &str) -> Result<Order, String> {
         "invite" => Order::Send(Command::Invite {
             lifetime: 7 * 24 * 3600,
             uses: 1,
+            public: false,
         }),
         "call" | "c" => Order::Send(Command::Dial {
             peer: peer()?,

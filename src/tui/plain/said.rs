@@ -129,6 +129,9 @@ fn event(model: &Model, event: &Event, quality: &mut QualityWatch) -> Option<Str
         Event::Ready { .. }
         | Event::Presence { .. }
         | Event::Levels { .. }
+        | Event::Request { .. }
+        | Event::Network { .. }
+        | Event::Standing { .. }
         | Event::Stats { .. }
         | Event::Resync => None,
     }

@@ -114,7 +114,7 @@ fn sign(model: &Model, contact: &ContactView) -> &'static str {
         _ if contact.blocked => glyphs.blocked,
         _ if contact.pending => glyphs.pending,
         Presence::Connected => glyphs.connected,
-        Presence::Reachable => glyphs.reachable,
+        Presence::Reachable | Presence::Away | Presence::DoNotDisturb => glyphs.reachable,
         Presence::Offline => glyphs.offline,
         Presence::Unknown => glyphs.unknown,
     }
@@ -127,6 +127,8 @@ pub fn presence_word(model: &Model, contact: &ContactView) -> String {
         _ if contact.pending => "waiting".to_owned(),
         (Presence::Connected, _) => "connected".to_owned(),
         (Presence::Reachable, _) => "reachable".to_owned(),
+        (Presence::Away, _) => "away".to_owned(),
+        (Presence::DoNotDisturb, _) => "do not disturb".to_owned(),
         (_, Some(seen)) => times::age(seen, model.now),
         (Presence::Offline, None) => "never seen".to_owned(),
         (Presence::Unknown, None) => "not known".to_owned(),

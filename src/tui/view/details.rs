@@ -106,6 +106,8 @@ fn state(model: &Model, contact: &ContactView) -> String {
         _ if contact.pending => "waiting for that phone to answer the invite".to_owned(),
         (Presence::Connected, _) => "connected now".to_owned(),
         (Presence::Reachable, _) => "reachable".to_owned(),
+        (Presence::Away, _) => "away".to_owned(),
+        (Presence::DoNotDisturb, _) => "do not disturb".to_owned(),
         (presence, Some(seen)) => {
             let now = if presence == Presence::Offline {
                 "not there now"

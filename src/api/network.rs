@@ -1,0 +1,57 @@
+//! How this phone stands in the network, and what it says there of its owner.
+
+use serde::{Deserialize, Serialize};
+
+use crate::peer::{PeerId, SafeText};
+
+/// What the contacts are told of this phone's owner. Nobody else is told anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    #[default]
+    Available,
+    Away,
+    /// Calls come in without a sound.
+    DoNotDisturb,
+    /// Looks as if the phone were off, and cannot be found by the directory.
+    Invisible,
+}
+
+/// How far this phone has come into the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkState {
+    /// `network = "none"`: no directory is used.
+    #[default]
+    Off,
+    /// Nobody of the network has answered yet.
+    Joining,
+    /// Nobody of the network answers; it is tried again with growing pauses.
+    Offline,
+    /// The directory can be asked.
+    Online,
+    /// The directory can be asked, and contacts can find this phone by it.
+    Reachable,
+}
+
+/// The network as a screen shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkView {
+    pub state: NetworkState,
+    /// Ultrapeers that are connected.
+    pub ultrapeers: u32,
+    /// Relays that hold a reservation for this phone.
+    pub relays: u32,
+    /// What is going on or what is wrong, in a few words for a person; empty when all is well.
+    #[serde(default)]
+    pub words: String,
+}
+
+/// Somebody who opened a public invite of this phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestView {
+    pub id: PeerId,
+    /// What the stranger calls himself.
+    pub name: SafeText,
+    pub at: jiff::Timestamp,
+}
