@@ -92,6 +92,9 @@ pub fn status() -> Status {
             contact(5, "eve", Presence::Offline),
             finn,
         ],
+        network: Default::default(),
+        standing: Default::default(),
+        requests: Vec::new(),
         history: vec![
             past(
                 1,
