@@ -160,7 +160,12 @@ impl Conversation<'_> {
             | Event::Levels { call, .. }
             | Event::Sas { call, .. } => *call == self.call,
             Event::Ready { .. } | Event::Audio { .. } | Event::Error { .. } | Event::Resync => true,
-            Event::Presence { .. } | Event::Text { .. } | Event::Contact { .. } => false,
+            Event::Presence { .. }
+            | Event::Text { .. }
+            | Event::Contact { .. }
+            | Event::Request { .. }
+            | Event::Network { .. }
+            | Event::Standing { .. } => false,
         }
     }
 

@@ -91,7 +91,7 @@ pub fn of_call(why: Why) -> Exit {
         | Why::Missed
         | Why::Cancelled
         | Why::PeerCancelled => Exit::NotTaken,
-        Why::Unreachable | Why::Lost | Why::PeerGone => Exit::Unreachable,
+        Why::Unreachable | Why::Offline | Why::Lost | Why::PeerGone => Exit::Unreachable,
         Why::IdentityMismatch | Why::WordsDiffer => Exit::Mismatch,
         Why::KeysTooOld => Exit::Other,
         Why::ShutDown => Exit::Home,

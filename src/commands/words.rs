@@ -1,6 +1,8 @@
 //! What happens on the phone, in words for a person without a screen.
 
-use twocan::api::{CallState, Direction, Event, PathKind, Presence};
+use twocan::api::{
+    CallState, Direction, Event, NetworkState, NetworkView, PathKind, Presence, Standing,
+};
 
 use super::out;
 use super::setup::Setup;
@@ -57,6 +59,15 @@ pub fn line(event: &Event) -> Option<String> {
             Some(format!("{} has not confirmed the invite yet", contact.name))
         }
         Event::Contact { contact, .. } => Some(format!("{} is a contact", contact.name)),
+        Event::Request { removed: true, .. } => None,
+        Event::Request { request, .. } => Some(format!(
+            "{} asks to become a contact: {}",
+            request.name, request.id
+        )),
+        Event::Network { network } => Some(of_network(network)),
+        Event::Standing { standing } => {
+            Some(format!("your contacts see: {}", of_standing(*standing)))
+        }
         Event::Audio {
             place,
             trouble: None,
@@ -83,6 +94,31 @@ pub fn of_state(direction: Direction, state: CallState, why: Option<&'static str
         (CallState::Ended, _) => {
             format!("ended: {}", why.unwrap_or("for a reason that is not known"))
         }
+    }
+}
+
+/// How far this phone is in the network.
+pub fn of_network(network: &NetworkView) -> String {
+    let state = match network.state {
+        NetworkState::Off => "network: none is used",
+        NetworkState::Joining => "network: looking for it",
+        NetworkState::Offline => "network: nobody answers",
+        NetworkState::Online => "network: connected",
+        NetworkState::Reachable => "network: connected, and your contacts can find you",
+    };
+    match network.words.as_str() {
+        "" => state.to_owned(),
+        words => format!("{state} ({words})"),
+    }
+}
+
+/// What contacts are told of this phone's owner.
+pub fn of_standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Available => "available",
+        Standing::Away => "away",
+        Standing::DoNotDisturb => "do not disturb",
+        Standing::Invisible => "nothing, as if this phone were off",
     }
 }
 
