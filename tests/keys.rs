@@ -155,6 +155,7 @@ fn keys_become_commands() {
             vec![Invite {
                 lifetime: 604_800,
                 uses: 1,
+                public: false,
             }],
         ),
         (
@@ -323,6 +324,7 @@ fn keys_become_commands() {
                 Invite {
                     lifetime: 604_800,
                     uses: 1,
+                    public: false,
                 },
             ],
         ),
