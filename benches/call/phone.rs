@@ -143,7 +143,14 @@ pub async fn befriend(one: &mut Person, two: &mut Person) {
     one.restart().await;
     two.restart().await;
     let (lifetime, uses) = (3600, 1);
-    let Done::Invite { line, .. } = one.order(Command::Invite { lifetime, uses }).await else {
+    let Done::Invite { line, .. } = one
+        .order(Command::Invite {
+            lifetime,
+            uses,
+            public: false,
+        })
+        .await
+    else {
         panic!("no invite");
     };
     two.order(Command::AddContact { line, name: None }).await;
