@@ -4,6 +4,7 @@
 //! datagram that cannot be sent is a lost datagram, as on any road.
 
 mod addresses;
+pub mod proxy;
 pub mod swarm;
 mod udp;
 
