@@ -7,10 +7,11 @@ use rand_core::CryptoRng;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-use crate::peer::{DeviceCert, PeerId, Seed};
+use crate::peer::{Blinder, DeviceCert, PeerId, Seed};
 
 /// The Ed25519 identity key. It signs device certificates and nothing else that could be confused
-/// with one: every message it signs starts with its own context string.
+/// with one: every message it signs starts with its own context string. Records in the directory
+/// are signed by keys blinded from it, see [`Blinder`].
 pub struct Identity {
     key: SigningKey,
     id: PeerId,
@@ -26,6 +27,11 @@ impl Identity {
 
     pub fn id(&self) -> PeerId {
         self.id
+    }
+
+    /// What the directory needs to publish records that only the holders of a secret can find.
+    pub fn blinder(&self) -> Blinder {
+        Blinder::new(&self.key, self.id)
     }
 
     /// Certifies that the keys of `device` (of which only the public halves are used) speak for

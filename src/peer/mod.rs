@@ -3,6 +3,7 @@
 //! Everything here is pure data and arithmetic. Nothing reads a file, a socket or a clock; time
 //! comes in as seconds since 1970 and randomness as an argument.
 
+mod blind;
 mod cert;
 mod circle;
 mod code;
@@ -17,6 +18,7 @@ mod seed;
 mod text;
 pub mod words;
 
+pub use blind::{BlindKey, Blinder};
 pub use cert::{CertError, DeviceCert};
 pub use circle::{Circle, Member, Reach};
 pub use code::LongCode;
