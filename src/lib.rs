@@ -17,6 +17,7 @@
 //! audio   --> phone::types, voice, config       devices and codec live here only
 //! phone   --> api, peer                         sans-IO: sessions, calls, contacts
 //! voice   --> nothing of ours                   sans-IO: jitter buffer, meters
+//! directory --> peer                            records of who is where, sealed and blinded
 //! disk    --> peer, api     api --> peer     config, cli, peer --> nothing of ours
 //! ```
 //!
@@ -27,6 +28,7 @@
 //! | [`phone`] | the phone without its body: one deterministic machine, told the time |
 //! | [`voice`] | when a received frame is played, concealed or left out |
 //! | [`audio`] | the voice thread between microphone, codec, jitter buffer and loudspeaker |
+//! | [`directory`] | where phones find each other: records, what is ours there, what we know of others |
 //! | [`net`] | the UDP port |
 //! | [`disk`] | key, contacts, history: written whole or not at all |
 //! | [`engine`] | the one loop that carries inputs and outputs, and decides nothing |
@@ -60,6 +62,7 @@ pub mod audio;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod directory;
 pub mod disk;
 pub mod engine;
 pub mod net;
