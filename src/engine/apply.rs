@@ -15,6 +15,7 @@ impl Run {
             Output::Event(event) => self.happen(event),
             Output::Reply(request, result) => self.reply(request, result),
             Output::Save(id, change) => parts.keep.change(id, change),
+            Output::Seek(peer) => self.tell_phone(Input::NoWay(peer)),
         }
     }
 

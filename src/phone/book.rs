@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use arrayvec::ArrayVec;
 use zeroize::Zeroizing;
 
 use super::dial::Target;
@@ -143,24 +142,24 @@ impl Book {
         contacts.chain(invites).collect()
     }
 
-    /// How to reach a contact. `None` while no address is known.
+    pub fn has_hints(&self, id: &PeerId) -> bool {
+        self.get(id)
+            .is_some_and(|contact| !contact.hints.is_empty())
+    }
+
+    /// How to reach a contact, with the addresses that are known.
     pub fn target(&self, id: &PeerId) -> Option<Target> {
         let contact = self.get(id)?;
         let secret = match &contact.pending {
             Some(invite) => invite.token.to_vec(),
             None => contact.dial.as_bytes().to_vec(),
         };
-        let paths: ArrayVec<Path, MAX_HINTS> = contact
-            .hints
-            .iter()
-            .take(MAX_HINTS)
-            .map(|&hint| Path::Udp(hint))
-            .collect();
-        (!paths.is_empty()).then(|| Target {
+        let hints = contact.hints.iter().take(MAX_HINTS);
+        Some(Target {
             peer: *id,
             device: contact.device,
             secret: Zeroizing::new(secret),
-            paths,
+            paths: hints.map(|&hint| Path::Udp(hint)).collect(),
         })
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::consent::{Consent, OpenMic};
 use super::message::Bye;
 use super::sas::Transcript;
-use crate::api::{CallId, CallState, Direction, Why};
+use crate::api::{CallId, CallState, Direction, PathKind, Why};
 use crate::peer::PeerId;
 
 pub struct Call {
@@ -29,6 +29,10 @@ pub struct Call {
     consent: Option<Consent>,
     /// When it has rung for too long.
     pub ring_until: Option<Duration>,
+    /// Out: no way to the peer is known yet.
+    pub is_looking: bool,
+    /// What the call runs over, or last ran over.
+    pub path: PathKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,11 +98,14 @@ impl Call {
             commit: None,
             consent: None,
             ring_until: None,
+            is_looking: false,
+            path: PathKind::Direct,
         }
     }
 
     pub fn state(&self) -> CallState {
         match self.stage {
+            Stage::Connecting if self.is_looking => CallState::LookingUp,
             Stage::Connecting => CallState::Connecting,
             Stage::Waiting | Stage::Ringing => CallState::Ringing,
             Stage::Active if self.is_held() => CallState::Held,

@@ -33,6 +33,12 @@ impl Friends {
         self.joining.contains_key(peer) || self.welcomes.contains_key(peer)
     }
 
+    /// An invite was opened, and is not being tried just now.
+    pub fn is_waiting(&self, peer: &PeerId) -> bool {
+        let join = self.joining.get(peer);
+        join.is_some_and(|join| join.next_try.is_some())
+    }
+
     pub fn deadline(&self) -> Option<Duration> {
         self.joining.values().filter_map(|join| join.next_try).min()
     }
@@ -168,7 +174,7 @@ impl Phone {
         }
     }
 
-    fn try_joining(&mut self, peer: PeerId, now: Now) {
+    pub(super) fn try_joining(&mut self, peer: PeerId, now: Now) {
         let is_expired = self.book.get(&peer).is_some_and(|contact| {
             let invite = contact.pending.as_ref();
             invite.is_some_and(|invite| now.unix >= invite.expires)
@@ -298,20 +304,27 @@ impl Phone {
     }
 
     /// The peer tells where it is found and what it calls itself.
-    pub(super) fn take_about(&mut self, peer: PeerId, name: SafeText, hints: &[SocketAddr]) {
+    pub(super) fn take_about(
+        &mut self,
+        peer: PeerId,
+        name: SafeText,
+        hints: &[SocketAddr],
+        now: Now,
+    ) {
         let heard_at = self.session_with(&peer).and_then(|s| s.path().udp());
         let Some(contact) = self.book.get_mut(&peer) else {
             return;
         };
         let hints = book::merge_hints(heard_at, hints);
         if contact.name == name && contact.hints == hints {
-            return;
+            return self.straighten(peer, now);
         }
         contact.name = name;
         contact.hints = hints;
         let contact = Box::new(contact.clone());
         self.save(Change::Contact(contact), AfterSave::Nothing);
         self.tell_contact(peer);
+        self.straighten(peer, now);
     }
 
     pub(super) fn rename(&mut self, request: RequestId, who: &str, name: &str) {
@@ -370,6 +383,7 @@ impl Phone {
         let blocked = on.apply(contact.blocked);
         if blocked {
             self.part(contact.id, now);
+            self.sky.forget(&contact.id);
         }
         self.change(request, Contact { blocked, ..contact });
         self.gate.admit_only(self.book.secrets());
@@ -386,6 +400,7 @@ impl Phone {
         };
         self.friends.joining.remove(&peer);
         self.attempts.remove(&peer);
+        self.sky.forget(&peer);
         self.gate.admit_only(self.book.secrets());
         let view = self.book.view(&contact, self.presence(&peer));
         let saved = AfterSave::Reply(request, Done::Nothing);

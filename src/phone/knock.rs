@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
 use zeroize::Zeroizing;
 
 use super::dial::Answered;
 use super::gate::{Caller, Verdict};
 use super::handshake::{Handshake, Refused};
 use super::keys::Role;
-use super::message::MAX_HINTS;
 use super::session::{Beginning, Io, Session};
-use super::types::{Datagram, Now, Output, Path};
+use super::types::{Datagram, Now, Output, Path, Paths};
 use super::wire::{
     self, Cookie, Data, Finish, HELLO_HEAD, Hello, MAC1_COVERS, MAC2_COVERS, NOISE2, Packet, Reply,
 };
@@ -30,7 +28,7 @@ pub struct HalfOpen {
     reply: Datagram,
     replied_at: Duration,
     /// Where REPLYs went. Whoever sends FINISH has read one of them, so there he is.
-    paths: ArrayVec<Path, MAX_HINTS>,
+    paths: Paths,
     pub until: Duration,
 }
 
@@ -175,6 +173,7 @@ impl Phone {
             index_in: finish.sidx,
             index_out: half.sidx,
             path,
+            others: Paths::new(),
             finish: None,
             rtt: Some(now.mono.saturating_sub(half.replied_at)),
         };
@@ -225,7 +224,7 @@ impl Phone {
         let found = self
             .attempts
             .iter_mut()
-            .find(|(_, attempt)| attempt.sidx == reply.sidx_i);
+            .find(|(_, attempt)| attempt.has_index(reply.sidx_i));
         let Some((&peer, attempt)) = found else {
             return;
         };
@@ -236,13 +235,13 @@ impl Phone {
         let Some(attempt) = self.attempts.remove(&peer) else {
             return;
         };
-        let index_in = attempt.sidx;
         let Answered {
             target,
-            handshake,
+            mut handshake,
+            index_in,
+            index_out,
             rtt,
-        } = attempt.answered(now.mono);
-        let mut handshake = handshake;
+        } = attempt.answered(reply.sidx_i, index_out, now.mono);
         let Ok(noise) = handshake.write_finish(&self.me.cert) else {
             return;
         };
@@ -260,6 +259,7 @@ impl Phone {
             index_in,
             index_out,
             path,
+            others: target.paths,
             finish: Some(wire::finish(index_out, &noise)),
             rtt: Some(rtt),
         };
@@ -270,7 +270,7 @@ impl Phone {
         let found = self
             .attempts
             .values_mut()
-            .find(|attempt| attempt.sidx == cookie.sidx);
+            .find(|attempt| attempt.has_index(cookie.sidx));
         if let Some(hello) = found.and_then(|attempt| attempt.take_cookie(from, cookie)) {
             self.out.push_back(Output::Transmit(from, hello));
         }

@@ -22,7 +22,7 @@ impl Phone {
             Message::Hold { on } => self.take_hold(peer, on, now),
             Message::Text { id, text } => self.take_text(peer, id, text, now),
             Message::TextOk { id } => self.take_text_ok(peer, id, now),
-            Message::About { name, hints } => self.take_about(peer, name, &hints),
+            Message::About { name, hints } => self.take_about(peer, name, &hints, now),
         }
         self.update_wanted(peer, now);
     }

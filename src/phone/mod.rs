@@ -34,6 +34,7 @@ mod replay;
 mod roam;
 mod sas;
 mod session;
+mod sky;
 mod stream;
 mod talk;
 mod texts;
@@ -59,6 +60,7 @@ use gate::Gate;
 use knock::HalfOpen;
 use message::Bye;
 use session::{Heard, Io, Session};
+use sky::Sky;
 use texts::Texts;
 use types::{Change, Input, Media, Now, Output, SaveId};
 
@@ -104,6 +106,7 @@ pub struct Phone {
     muted: bool,
     friends: Friends,
     texts: Texts,
+    sky: Sky,
     saves: BTreeMap<SaveId, AfterSave>,
     next_save: u64,
     out: VecDeque<Output>,
@@ -159,6 +162,7 @@ impl Phone {
             muted: false,
             friends: Friends::default(),
             texts: Texts::default(),
+            sky: Sky::new(),
             saves: BTreeMap::new(),
             next_save: 1,
             out: VecDeque::with_capacity(64),
@@ -177,6 +181,14 @@ impl Phone {
             Input::Timeout => self.timeout(now),
             Input::Addresses(addresses) => self.me.addresses = addresses,
             Input::Certificate(cert) => self.me.cert = *cert,
+            Input::Way(peer, path) => self.take_way(peer, path, now),
+            Input::NoWay(peer) => self.take_no_way(peer, now),
+            Input::PathGone(path) => self.lose_path(path, now),
+            Input::Announced(peer, presence, seen) => {
+                self.take_announcement(peer, presence, seen, now);
+            }
+            Input::Located(peer, device) => self.take_location(peer, device, now),
+            Input::Online(is_online) => self.take_online(is_online),
             Input::Shutdown => self.shut_down(now),
         }
         self.settle(now);
@@ -231,17 +243,23 @@ impl Phone {
             Heard::Bye(reason) => self.session_ended(peer, Some(reason), None, now),
             Heard::Lost(loss) => self.session_ended(peer, None, Some(loss), now),
             Heard::Closed => self.session_ended(peer, None, None, now),
-            Heard::Moved => self.tell_path(peer),
+            Heard::Moved => {
+                self.tell_path(peer);
+                self.remember_address(peer, now);
+            }
+            Heard::Adrift => self.adrift(peer, now),
         }
     }
 
     /// Everything that waited for a session with `peer` begins.
     fn session_up(&mut self, peer: PeerId, now: Now) {
         self.attempts.remove(&peer);
+        self.found_way(peer);
         self.tell_presence(peer);
         self.remember_address(peer, now);
         self.join_over_session(peer, now);
         self.invite_over_session(peer, now);
+        self.tell_addresses(peer, now);
         self.send_texts(peer, now);
         self.update_wanted(peer, now);
     }
@@ -354,9 +372,7 @@ impl Phone {
 
     /// Keeps a session as long as somebody wants something of it.
     fn update_wanted(&mut self, peer: PeerId, now: Now) {
-        let wanted = self.call_with(&peer).is_some()
-            || self.texts.is_waiting(&peer)
-            || self.friends.is_joining(&peer);
+        let wanted = self.is_wanted(&peer);
         self.with_session(&peer, now, |session, io| session.set_wanted(wanted, io.now));
     }
 
@@ -398,7 +414,7 @@ impl Phone {
             let index = self.rng.next_u32();
             let is_taken = self.by_index.contains_key(&index)
                 || self.half_open.contains_key(&index)
-                || self.attempts.values().any(|attempt| attempt.sidx == index);
+                || self.attempts.values().any(|a| a.has_index(index));
             if !is_taken {
                 return index;
             }

@@ -1,13 +1,14 @@
 //! Reaching a peer: a session if there is none.
 
-use super::dial::Attempt;
-use super::types::{Change, Now, Output, Path};
+use super::dial::{Attempt, Target};
+use super::types::{Change, Now, Output};
 use super::{AfterSave, Phone, book};
 use crate::api::Why;
 use crate::peer::PeerId;
 
 impl Phone {
-    /// Makes sure that a session stands or is being made. False if no way to the peer is known.
+    /// Makes sure that a session stands or is being made: HELLO to the addresses that are known,
+    /// and at the same time other ways are sought. False if there is no such contact.
     pub(super) fn reach(&mut self, peer: PeerId, now: Now) -> bool {
         let has_session = self
             .session_with(&peer)
@@ -18,6 +19,15 @@ impl Phone {
         let Some(target) = self.book.target(&peer) else {
             return false;
         };
+        if !self.begin_attempt(target, now) {
+            return false;
+        }
+        self.out.push_back(Output::Seek(peer));
+        true
+    }
+
+    fn begin_attempt(&mut self, target: Target, now: Now) -> bool {
+        let peer = target.peer;
         let sidx = self.free_index();
         let secret = self.me.device.x_secret().clone();
         let Ok(attempt) = Attempt::new(target, sidx, &secret, now, &mut self.rng) else {
@@ -31,20 +41,36 @@ impl Phone {
     pub(super) fn retry_attempts(&mut self, now: Now) {
         let over: Vec<PeerId> = self.attempts_where(|attempt| attempt.is_over(now.mono));
         for peer in over {
-            self.attempts.remove(&peer);
-            self.not_reached(peer, now);
+            self.give_up(peer, now);
         }
         for peer in self.attempts_where(|attempt| attempt.is_due(now.mono)) {
             self.repeat_attempt(peer, now);
         }
     }
 
+    /// The peer is not to be reached, for now.
+    pub(super) fn give_up(&mut self, peer: PeerId, now: Now) {
+        let Some(attempt) = self.attempts.remove(&peer) else {
+            return;
+        };
+        let why = if attempt.has_ways() || self.sky.is_online {
+            Why::Unreachable
+        } else {
+            Why::Offline
+        };
+        self.not_reached(peer, why, now);
+    }
+
+    /// Whether a session with this peer is of use just now.
+    pub(super) fn is_wanted(&self, peer: &PeerId) -> bool {
+        self.call_with(peer).is_some()
+            || self.texts.is_waiting(peer)
+            || self.friends.is_joining(peer)
+    }
+
     /// Nobody needs this attempt any more: no packet more for it.
     pub(super) fn drop_unwanted_attempt(&mut self, peer: PeerId) {
-        let wanted = self.call_with(&peer).is_some()
-            || self.texts.is_waiting(&peer)
-            || self.friends.is_joining(&peer);
-        if !wanted {
+        if !self.is_wanted(&peer) {
             self.attempts.remove(&peer);
         }
     }
@@ -54,7 +80,7 @@ impl Phone {
         let Some(session) = self.session_with(&peer) else {
             return;
         };
-        let (path, device): (Path, _) = (session.path(), session.peer_device());
+        let (path, device) = (session.path(), session.peer_device());
         let Some(contact) = self.book.get_mut(&peer) else {
             return;
         };
@@ -65,7 +91,7 @@ impl Phone {
         self.save(Change::Contact(contact), AfterSave::Nothing);
     }
 
-    fn repeat_attempt(&mut self, peer: PeerId, now: Now) {
+    pub(super) fn repeat_attempt(&mut self, peer: PeerId, now: Now) {
         let sidx = self.free_index();
         let secret = self.me.device.x_secret().clone();
         let Some(mut attempt) = self.attempts.remove(&peer) else {
@@ -75,13 +101,13 @@ impl Phone {
             self.transmit_hello(&attempt);
             self.attempts.insert(peer, attempt);
         } else {
-            self.not_reached(peer, now);
+            self.not_reached(peer, Why::Unreachable, now);
         }
     }
 
-    fn not_reached(&mut self, peer: PeerId, now: Now) {
+    fn not_reached(&mut self, peer: PeerId, why: Why, now: Now) {
         if let Some(call) = self.call_with(&peer).map(|call| call.id) {
-            self.finish(call, Why::Unreachable, None, now);
+            self.finish(call, why, None, now);
         }
         self.fail_texts(peer);
         self.joining_failed(peer, now);

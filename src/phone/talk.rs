@@ -37,6 +37,8 @@ impl Phone {
         let id = self.new_call_id();
         let mut call = Call::dialled(id, peer, wire_id, nonce, now.unix);
         call.ring_until = Some(now.mono + super::session::LOST + RING);
+        let has_way = self.session_with(&peer).is_some() || self.book.has_hints(&peer);
+        call.is_looking = !has_way;
         self.calls.insert(id, call);
         if muted {
             self.mute(true, now);
@@ -154,11 +156,9 @@ impl Phone {
         self.update_media(now);
         self.tell(id, None);
         self.tell_path(peer);
-        let about = Message::About {
-            name: self.me.name.clone(),
-            hints: self.me.addresses.clone(),
-        };
+        let about = self.about();
         self.with_session(&peer, now, |session, io| session.send(&about, io));
+        self.straighten(peer, now);
     }
 
     pub(super) fn hold_others(&mut self, except: Option<CallId>, now: Now) {

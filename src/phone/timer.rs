@@ -23,6 +23,8 @@ pub enum Timer {
     Silence,
     /// When to ask for a sign of life, and measure the round trip.
     Ping,
+    /// When to ask again whether the peer is heard on another path.
+    Probe,
     /// When to repeat the farewell.
     Bye,
     /// When the session has nothing left to do.
@@ -41,6 +43,7 @@ const ALL: [Timer; COUNT] = [
     Timer::Forget,
     Timer::Silence,
     Timer::Ping,
+    Timer::Probe,
     Timer::Bye,
     Timer::Idle,
     Timer::Gone,

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 
 pub use super::consent::OpenMic;
 pub use crate::api::CallId;
-use crate::api::{Command, Done, Event, Refusal, RequestId};
+use crate::api::{Command, Done, Event, PathKind, Presence, Refusal, RequestId};
 use crate::peer::{Contact, DeviceCert, Invite, PeerId};
 
 /// The moment at which something happens. The phone never reads a clock: it is told.
@@ -38,7 +38,21 @@ impl Path {
             Path::Circuit(_) => None,
         }
     }
+
+    /// What the screen calls it.
+    pub fn kind(self) -> PathKind {
+        match self {
+            Path::Udp(_) => PathKind::Direct,
+            Path::Circuit(_) => PathKind::Circuit,
+        }
+    }
 }
+
+/// Ways to one peer.
+pub type Paths = ArrayVec<Path, MAX_PATHS>;
+
+/// Most ways to one peer that are tried at the same time.
+pub const MAX_PATHS: usize = 8;
 
 /// Names one open stream through a relay, as long as the program runs.
 pub type CircuitId = u64;
@@ -80,6 +94,19 @@ pub enum Input<'a> {
     Addresses(Vec<SocketAddr>),
     /// A renewed certificate for our device.
     Certificate(Box<DeviceCert>),
+    /// A way to that peer stands: a circuit to him, or an address at which he may be. May be said
+    /// at any time; what nobody needs is passed over.
+    Way(PeerId, Path),
+    /// Neither the directory nor its relays have brought a way to that peer, for now.
+    NoWay(PeerId),
+    /// That circuit is closed.
+    PathGone(Path),
+    /// What the directory knows of a contact, and when (seconds since 1970) he was last seen there.
+    Announced(PeerId, Presence, Option<u64>),
+    /// The static key of the peer's device, from a record in which a certificate proves it.
+    Located(PeerId, [u8; 32]),
+    /// Whether the directory can be asked at all. True until said otherwise.
+    Online(bool),
     /// End all calls and sessions; the phone says BYE to everybody.
     Shutdown,
 }
@@ -99,6 +126,8 @@ pub enum Output {
     Reply(RequestId, Result<Done, Refusal>),
     /// Make this lasting, then answer with [`Input::Saved`].
     Save(SaveId, Change),
+    /// Find ways to that peer: answer with any number of [`Input::Way`], or with [`Input::NoWay`].
+    Seek(PeerId),
 }
 
 /// What the sound side has to do.

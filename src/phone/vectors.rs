@@ -170,7 +170,7 @@ impl Example {
             panic!("not a REPLY");
         };
         assert_eq!(attempt.take_reply(&reply), Ok(SIDX_R));
-        let mut initiator = attempt.answered(NOW.mono).handshake;
+        let mut initiator = attempt.answered(0x0a0b_0c0d, SIDX_R, NOW.mono).handshake;
         let noise = initiator.write_finish(&anna.cert).expect("in turn");
         self.hex("FINISH", &wire::finish(reply.sidx_r, &noise));
         let (cert, device) = responder.read_finish(&noise).expect("genuine");

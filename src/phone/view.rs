@@ -78,7 +78,7 @@ impl Phone {
         if self.has_open_session(peer) {
             Presence::Connected
         } else {
-            Presence::Unknown
+            self.sky.presence(peer)
         }
     }
 
@@ -100,9 +100,15 @@ impl Phone {
             return;
         };
         let (id, numbers) = (call.id, self.call_numbers(call.id));
+        let Some(path) = self.path_kind(&peer) else {
+            return;
+        };
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.path = path;
+        }
         self.out.push_back(Output::Event(Event::Path {
             call: id,
-            path: PathKind::Direct,
+            path,
             rtt_ms: numbers.map_or(0.0, |numbers| numbers.rtt_ms),
         }));
     }
@@ -119,10 +125,15 @@ impl Phone {
             answered: call.answered.map(book::timestamp),
             held_here: call.held_here,
             held_there: call.held_there,
-            path: self.session_with(&call.peer).map(|_| PathKind::Direct),
+            path: self.path_kind(&call.peer),
             words: call.words.clone(),
             verified: contact.is_some_and(|contact| contact.verified.is_some()),
         }
+    }
+
+    /// What the session with `peer` runs over.
+    fn path_kind(&self, peer: &PeerId) -> Option<PathKind> {
+        Some(self.session_with(peer)?.path().kind())
     }
 
     pub(super) fn petname(&self, peer: &PeerId) -> SafeText {
@@ -139,17 +150,23 @@ impl Phone {
 
     /// Says what state a call is in now; with a `why`, that it has ended.
     pub(super) fn tell(&mut self, id: CallId, why: Option<Why>) {
-        let Some(call) = self.calls.get(&id) else {
+        let Some(peer) = self.calls.get(&id).map(|call| call.peer) else {
             return;
         };
+        let (path, petname) = (self.path_kind(&peer), self.petname(&peer));
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
+        call.path = path.unwrap_or(call.path);
+        let call = &*call;
         let is_active = call.stage == Stage::Active;
         let event = Event::Call {
             call: id,
-            peer: self.petname(&call.peer),
+            peer: petname,
             id: call.peer,
             direction: call.direction,
             state: why.map_or(call.state(), |_| CallState::Ended),
-            path: is_active.then_some(PathKind::Direct),
+            path: is_active.then_some(call.path),
             why,
             muted: self.muted,
             held_here: call.held_here,

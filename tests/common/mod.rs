@@ -1,6 +1,7 @@
 //! Phones in a simulated network with a virtual clock. No socket, no sleep, no real time.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub mod circuits;
 pub mod manual;
 pub mod noise;
 
@@ -96,6 +97,10 @@ pub struct World {
     pub strays: VecDeque<Seen>,
     /// When a side was last cut off, by [`World::unplug`].
     pub unplugged_at: Duration,
+    /// Relays and the directory.
+    pub sky: circuits::Sky,
+    /// With true no datagram gets through any more, only what runs over circuits.
+    pub udp_is_blocked: bool,
     flying: BTreeMap<(Duration, u64), (SocketAddr, SocketAddr, Datagram)>,
     count: u64,
     /// Steps made without any time passing.
@@ -117,6 +122,8 @@ impl World {
             wire: Vec::new(),
             strays: VecDeque::new(),
             unplugged_at: Duration::MAX,
+            sky: circuits::Sky::default(),
+            udp_is_blocked: false,
             flying: BTreeMap::new(),
             count: 0,
             steps: 0,
@@ -333,7 +340,8 @@ impl World {
             let frame = side.mic.map(|_| side.next_frame);
             [side.phone.deadline(), frame]
         });
-        phones.flatten().chain(flying).min()
+        let sky = self.sky.next_moment();
+        phones.flatten().chain(flying).chain(sky).min()
     }
 
     fn step(&mut self, at: Duration) {
@@ -346,6 +354,7 @@ impl World {
             let (from, to, datagram) = entry.remove();
             self.deliver(from, to, datagram);
         }
+        self.step_sky();
         for side in 0..self.sides.len() {
             if !self.sides[side].on {
                 continue;
@@ -397,6 +406,10 @@ impl World {
             let now = self.moment();
             match output {
                 Output::Transmit(Path::Udp(to), datagram) => self.fly(side, to, datagram),
+                Output::Transmit(Path::Circuit(id), datagram) => {
+                    self.relay(side, id, datagram);
+                }
+                Output::Seek(peer) => self.seek(side, peer),
                 Output::Save(id, change) => {
                     self.sides[side].store(change);
                     self.sides[side].phone.handle(Input::Saved(id, true), now);
@@ -431,7 +444,7 @@ impl World {
             to,
             bytes: datagram.clone(),
         });
-        if self.sides[side].unplugged {
+        if self.sides[side].unplugged || self.udp_is_blocked {
             return;
         }
         let copies = 1 + u32::from(self.chance(self.line.duplicate));

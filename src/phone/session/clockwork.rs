@@ -47,11 +47,15 @@ impl Session {
                     PING_IDLE
                 };
                 self.timers.set(Timer::Ping, io.now + pause);
+                if self.pacer.is_none() && io.now >= self.heard_at + UNHEARD_IDLE {
+                    self.drift(io);
+                }
                 if !self.paused {
                     // While paused, the probes carry it.
                     self.flush(io);
                 }
             }
+            Timer::Probe => self.ask_ways(io),
             Timer::Bye => self.repeat_bye(io),
             Timer::Idle => {
                 self.events.push_back(Heard::Closed);
@@ -71,6 +75,10 @@ impl Session {
             self.ping_due = true;
             self.send_tick(None, io);
             self.timers.set(Timer::Tick, io.now + PROBE);
+            if io.now >= self.drifted_at + BETWEEN_DRIFTS {
+                self.drifted_at = io.now;
+                self.drift(io);
+            }
             return;
         }
         self.voice_sent += u64::from(frame.is_some());
@@ -105,6 +113,10 @@ impl Session {
 
 /// How long media goes on without anything authentic from the peer.
 const CONSENT: Duration = Duration::from_secs(5);
+/// How long nothing may be heard without voice before another way is looked for: two PINGs.
+const UNHEARD_IDLE: Duration = Duration::from_secs(11);
+/// Between two searches for another way while the peer is not heard.
+const BETWEEN_DRIFTS: Duration = Duration::from_secs(5);
 /// Between two probes while the peer is not heard.
 const PROBE: Duration = Duration::from_secs(1);
 const PING_TALKING: Duration = Duration::from_secs(1);

@@ -43,7 +43,7 @@ impl Session {
     pub(super) fn confirm_epoch(&mut self, io: &mut Io<'_>) {
         self.begin_epoch(io.now);
         if self.stage == Stage::Keys {
-            self.open(io.now);
+            self.open(io);
         }
     }
 
@@ -86,7 +86,7 @@ impl Session {
         let after = REKEY - REKEY_SPREAD + Duration::from_millis(spread);
         self.timers.set(Timer::Rekey, io.now + after);
         if self.stage == Stage::Keys {
-            self.open(io.now);
+            self.open(io);
         }
     }
 
@@ -98,11 +98,12 @@ impl Session {
         })
     }
 
-    fn open(&mut self, now: Duration) {
+    fn open(&mut self, io: &mut Io<'_>) {
         self.stage = Stage::Open;
         self.timers
-            .set(Timer::Ping, now + super::clockwork::PING_IDLE);
+            .set(Timer::Ping, io.now + super::clockwork::PING_IDLE);
         self.events.push_back(Heard::Up);
+        self.offer_others(io);
     }
 
     fn begin_epoch(&mut self, now: Duration) {

@@ -8,6 +8,7 @@
 mod clockwork;
 mod exchange;
 mod packets;
+mod ways;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use crate::phone::roam::Roam;
 use crate::phone::sas::Transcript;
 use crate::phone::stream::{Receiver, Sender};
 use crate::phone::timer::{Timer, Timers};
-use crate::phone::types::{Datagram, Frame, MAX_OPUS, Output, Path};
+use crate::phone::types::{Datagram, Frame, MAX_OPUS, Output, Path, Paths};
 use crate::phone::wire::Data;
 
 /// What the session needs from outside while it handles something.
@@ -52,6 +53,8 @@ pub enum Heard {
     Closed,
     /// The session lives on another path now.
     Moved,
+    /// Nothing comes over the present path any more; another one would be welcome.
+    Adrift,
     /// Nothing is left of the session.
     Gone,
 }
@@ -96,10 +99,14 @@ pub struct Session {
     pacer: Option<Pacer>,
     /// Media is stopped because the peer is not heard.
     paused: bool,
+    /// When another way was looked for because of that.
+    drifted_at: Duration,
     heard_at: Duration,
     rtt: Option<Duration>,
     ping_due: bool,
     pong_due: Option<(u32, Duration)>,
+    /// Where else the peer may be reached, until the session is open.
+    others: Paths,
     /// The challenge in the packet that is being taken in.
     path_asked: Option<[u8; 8]>,
     acknowledge_bye: bool,
@@ -136,6 +143,8 @@ pub struct Beginning {
     pub index_in: u32,
     pub index_out: u32,
     pub path: Path,
+    /// Where else HELLO went.
+    pub others: Paths,
     /// FINISH, at the initiator.
     pub finish: Option<Datagram>,
     /// Round trip of the handshake, as far as it was seen.
@@ -158,7 +167,7 @@ impl Session {
             stage: Stage::Keys,
             began: io.now,
             channel,
-            roam: Roam::new(beginning.path),
+            roam: Roam::new(beginning.path, beginning.role == Role::Initiator, io.now),
             timers: Timers::default(),
             signal: Stream::default(),
             keys: Stream::default(),
@@ -174,10 +183,12 @@ impl Session {
             transcript: None,
             pacer: None,
             paused: false,
+            drifted_at: Duration::ZERO,
             heard_at: io.now,
             rtt: beginning.rtt,
             ping_due: false,
             pong_due: None,
+            others: beginning.others,
             path_asked: None,
             acknowledge_bye: false,
             byes: 0,
@@ -326,6 +337,7 @@ impl Session {
             return;
         };
         self.heard_at = io.now;
+        self.roam.seen(from, io.now);
         self.finish = None;
         if opened.switched {
             self.confirm_epoch(io);
@@ -383,7 +395,7 @@ impl Session {
             Item::Pong { stamp, held } => self.measure(stamp, held, io.now),
             Item::PathChallenge(nonce) => self.path_asked = Some(nonce),
             Item::PathResponse(nonce) => {
-                if self.roam.answered(from, nonce) {
+                if self.roam.answered(from, nonce, io.now) {
                     self.events.push_back(Heard::Moved);
                 }
             }

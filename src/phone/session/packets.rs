@@ -55,7 +55,7 @@ impl Session {
     }
 
     /// A small packet with nothing but these items.
-    fn transmit_alone<'a>(
+    pub(super) fn transmit_alone<'a>(
         &mut self,
         path: Path,
         items: impl Iterator<Item = &'a Item<'a>>,

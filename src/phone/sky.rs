@@ -1,0 +1,222 @@
+//! What comes from the directory: ways to peers, and what it knows of them.
+//!
+//! The core never asks the directory itself. It says [`Output::Seek`] and takes what comes, at any
+//! time and in any order.
+
+use std::collections::BTreeMap;
+
+use super::message::Message;
+use super::types::{Change, Now, Output, Path};
+use super::{AfterSave, Phone};
+use crate::api::Presence;
+use crate::peer::PeerId;
+
+pub struct Sky {
+    /// The directory can be asked.
+    pub is_online: bool,
+    /// What it says of contacts, as far as it says anything.
+    announced: BTreeMap<PeerId, Presence>,
+}
+
+impl Sky {
+    pub fn new() -> Sky {
+        Sky {
+            is_online: true,
+            announced: BTreeMap::new(),
+        }
+    }
+
+    /// What the directory says of a contact.
+    pub fn presence(&self, peer: &PeerId) -> Presence {
+        self.announced
+            .get(peer)
+            .copied()
+            .unwrap_or(Presence::Unknown)
+    }
+
+    pub fn forget(&mut self, peer: &PeerId) {
+        self.announced.remove(peer);
+    }
+}
+
+impl Phone {
+    pub(super) fn take_way(&mut self, peer: PeerId, path: Path, now: Now) {
+        let session = self.session_with(&peer).filter(|s| s.is_alive());
+        if session.is_some() {
+            self.with_session(&peer, now, |session, io| session.offer(path, io));
+            return;
+        }
+        if !self.attempts.contains_key(&peer) && self.friends.is_joining(&peer) {
+            self.try_joining(peer, now);
+        }
+        let Some(attempt) = self.attempts.get_mut(&peer) else {
+            return;
+        };
+        if let Some(hello) = attempt.add(path, now.mono) {
+            self.out.push_back(Output::Transmit(path, hello));
+        }
+        self.found_way(peer);
+    }
+
+    pub(super) fn take_no_way(&mut self, peer: PeerId, now: Now) {
+        let Some(attempt) = self.attempts.get_mut(&peer) else {
+            return;
+        };
+        attempt.is_seeking = false;
+        if !attempt.has_ways() {
+            self.give_up(peer, now);
+        }
+    }
+
+    pub(super) fn lose_path(&mut self, path: Path, now: Now) {
+        self.each_session(now, |session, io| session.lose_path(path, io));
+        let mut missed = Vec::new();
+        let mut lost = Vec::new();
+        for (&peer, attempt) in &mut self.attempts {
+            if attempt.remove(path) {
+                missed.push(peer);
+            } else if !attempt.has_ways() && !attempt.is_seeking {
+                lost.push(peer);
+            }
+        }
+        self.out.extend(missed.into_iter().map(Output::Seek));
+        for peer in lost {
+            self.give_up(peer, now);
+        }
+    }
+
+    pub(super) fn take_announcement(
+        &mut self,
+        peer: PeerId,
+        presence: Presence,
+        seen: Option<u64>,
+        now: Now,
+    ) {
+        let Some(contact) = self.book.get_mut(&peer).filter(|c| !c.blocked) else {
+            return;
+        };
+        let is_later = seen > contact.last_seen;
+        if is_later {
+            contact.last_seen = seen;
+        }
+        let contact = contact.clone();
+        // Connected is what a session says, never the directory.
+        let presence = match presence {
+            Presence::Connected => Presence::Reachable,
+            other => other,
+        };
+        let before = self.sky.announced.insert(peer, presence);
+        if before == Some(presence) {
+            return;
+        }
+        if is_later {
+            self.save(Change::Contact(Box::new(contact)), AfterSave::Nothing);
+            self.tell_contact(peer);
+        }
+        if !self.has_open_session(&peer) {
+            self.tell_presence(peer);
+        }
+        let is_there = !matches!(presence, Presence::Offline | Presence::Unknown);
+        if is_there && !self.attempts.contains_key(&peer) && self.friends.is_waiting(&peer) {
+            self.try_joining(peer, now);
+        }
+    }
+
+    /// The directory proves another key of the peer's device: from now on that one is dialled.
+    pub(super) fn take_location(&mut self, peer: PeerId, device: [u8; 32], now: Now) {
+        let Some(contact) = self.book.get_mut(&peer) else {
+            return;
+        };
+        if contact.device == device {
+            return;
+        }
+        contact.device = device;
+        let contact = Box::new(contact.clone());
+        self.save(Change::Contact(contact), AfterSave::Nothing);
+        let attempt = self.attempts.get_mut(&peer);
+        if attempt.is_some_and(|attempt| attempt.change_device(device)) {
+            self.repeat_attempt(peer, now);
+        }
+    }
+
+    /// While the directory cannot be asked, nothing is known of anybody.
+    pub(super) fn take_online(&mut self, is_online: bool) {
+        self.sky.is_online = is_online;
+        if is_online {
+            return;
+        }
+        let known = std::mem::take(&mut self.sky.announced);
+        for peer in known.into_keys() {
+            if !self.has_open_session(&peer) {
+                self.tell_presence(peer);
+            }
+        }
+    }
+
+    /// Nothing comes over the present path. Whoever is in need of the session looks for another.
+    pub(super) fn adrift(&mut self, peer: PeerId, now: Now) {
+        if self.is_wanted(&peer) {
+            self.out.push_back(Output::Seek(peer));
+            return;
+        }
+        let is_alone = |session: &super::Session| !session.has_other_ways();
+        if self.session_with(&peer).is_some_and(is_alone) {
+            self.with_session(&peer, now, |session, _| session.abandon());
+        }
+    }
+
+    /// Tries to bring a session that runs over a relay onto a direct path. Nobody gets to know
+    /// where we are but a verified contact, or one with whom somebody here talks.
+    pub(super) fn straighten(&mut self, peer: PeerId, now: Now) {
+        let over_relay =
+            |session: &super::Session| session.is_open() && session.path().udp().is_none();
+        if !self.session_with(&peer).is_some_and(over_relay) || !self.may_know_us(&peer) {
+            return;
+        }
+        let Some(contact) = self.book.get(&peer) else {
+            return;
+        };
+        let hints = contact.hints.clone();
+        self.with_session(&peer, now, |session, io| {
+            session.told(hints.into_iter().map(Path::Udp), io);
+        });
+    }
+
+    /// A session stands: a verified contact is told at once where else we are found.
+    pub(super) fn tell_addresses(&mut self, peer: PeerId, now: Now) {
+        let over_relay = self
+            .session_with(&peer)
+            .is_some_and(|session| session.path().udp().is_none());
+        if over_relay && self.may_know_us(&peer) {
+            let about = self.about();
+            self.with_session(&peer, now, |session, io| session.send(&about, io));
+        }
+        self.straighten(peer, now);
+    }
+
+    /// What we are called and where we are found.
+    pub(super) fn about(&self) -> Message {
+        Message::About {
+            name: self.me.name.clone(),
+            hints: self.me.addresses.clone(),
+        }
+    }
+
+    fn may_know_us(&self, peer: &PeerId) -> bool {
+        let talks = self
+            .call_with(peer)
+            .is_some_and(|call| call.answered.is_some());
+        let contact = self.book.get(peer);
+        let is_verified = contact.is_some_and(|contact| contact.verified.is_some());
+        self.book.is_friend(peer) && (talks || is_verified)
+    }
+
+    pub(super) fn found_way(&mut self, peer: PeerId) {
+        let Some(call) = self.call_with_mut(&peer).filter(|call| call.is_looking) else {
+            return;
+        };
+        call.is_looking = false;
+        let id = call.id;
+        self.tell(id, None);
+    }
+}
