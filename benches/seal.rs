@@ -3,6 +3,8 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+#[path = "seal/alone.rs"]
+mod alone;
 #[path = "../tests/common/mod.rs"]
 mod common;
 
@@ -17,6 +19,8 @@ use twocan::api::{CallState, Command, Done};
 use twocan::phone::types::{Datagram, Frame, Input, MAX_DATAGRAM, Now, Output, Path};
 
 fn main() {
+    let alone = best_of(7, alone::seal_and_open);
+    println!("voice packet, sealing and opening alone: {alone:.0} ns");
     let packet = best_of(7, voice_packet);
     println!("voice packet, sealed and opened, through both phones: {packet:.0} ns");
     let ring = best_of(7, dial_to_ring) / 1e6;
