@@ -145,7 +145,7 @@ async fn echoed(audio: &Audio, events: &mut Receiver<AudioEvent>, time: Duration
     let _ = tokio::time::timeout(time, async {
         while let Some(event) = events.recv().await {
             match event {
-                AudioEvent::Frame(call, frame) => audio.push(call, frame),
+                AudioEvent::Frame(call, frame, _) => audio.push(call, frame),
                 AudioEvent::Stats { stats, .. } => println!("  {}", line(&stats)),
                 AudioEvent::Lost { why } => println!("  lost: {why}"),
                 AudioEvent::Restored { place } => println!("  restored: {place}"),
@@ -247,7 +247,7 @@ async fn pair(left: Backend, right: Backend, time: Duration) -> (AudioStats, Aud
 async fn carry(from: &mut Receiver<AudioEvent>, to: &Audio, last: &mut AudioStats) {
     while let Some(event) = from.recv().await {
         match event {
-            AudioEvent::Frame(call, frame) => to.push(call, frame),
+            AudioEvent::Frame(call, frame, _) => to.push(call, frame),
             AudioEvent::Stats { stats, .. } => *last = stats,
             AudioEvent::Lost { why } => println!("lost: {why}"),
             AudioEvent::Restored { .. } | AudioEvent::Levels { .. } => {}

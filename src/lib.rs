@@ -41,7 +41,8 @@
 //! Microphone callback, ring, voice thread (encode), channel, `phone.handle(Voice)`, wait for the
 //! constant clock ([`phone`]'s pacer), seal, datagram. Back: datagram, open, channel, jitter buffer,
 //! decode or conceal, ring, loudspeaker callback. One ring and one channel a side; no lock is
-//! shared, and nothing between the two channels waits or allocates.
+//! shared, and nothing between the two channels waits or allocates. A frame does not wake the engine:
+//! it is taken when its packet is due, and counts from when it was made.
 //!
 //! # The way of a call
 //!

@@ -64,7 +64,7 @@ async fn a_running_call_allocates_nothing_per_frame() {
     while frames < 250 {
         let event = tokio::time::timeout(Duration::from_secs(5), events.recv()).await;
         match event.expect("in time").expect("open") {
-            AudioEvent::Frame(call, frame) => {
+            AudioEvent::Frame(call, frame, _) => {
                 audio.push(call, frame);
                 frames += 1;
             }

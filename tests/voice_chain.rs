@@ -92,7 +92,7 @@ async fn pump(
 ) {
     while let Some(event) = from.recv().await {
         match event {
-            AudioEvent::Frame(call, frame) => to.push(call, frame),
+            AudioEvent::Frame(call, frame, _) => to.push(call, frame),
             AudioEvent::Stats { stats: new, .. } => *stats = new,
             AudioEvent::Levels { mic, speaker, .. } => {
                 *loudest = (loudest.0.max(mic), loudest.1.max(speaker));
@@ -141,7 +141,7 @@ async fn mute_sends_silence_in_frames_of_the_same_size() {
     let (mut frames, mut loudest) = (0, 0.0f32);
     while frames < 60 {
         match timeout(Duration::from_secs(5), events.recv()).await {
-            Ok(Some(AudioEvent::Frame(call, frame))) => {
+            Ok(Some(AudioEvent::Frame(call, frame, _))) => {
                 assert_eq!(call, CallId(7));
                 assert_eq!(usize::from(frame.seq), frames);
                 assert_eq!(frame.opus.len(), 80);

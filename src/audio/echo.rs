@@ -26,7 +26,7 @@ pub async fn echo(settings: Settings, heard: mpsc::Sender<AudioEvent>) -> Result
         };
         match event {
             None => return Ok(()),
-            Some(AudioEvent::Frame(_, frame)) => {
+            Some(AudioEvent::Frame(_, frame, _)) => {
                 waiting.push_back(frame);
                 if waiting.len() > DELAY
                     && let Some(frame) = waiting.pop_front()

@@ -20,11 +20,12 @@ mod thread;
 mod wav;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::phone::types::{CallId, Frame, OpenMic};
 
@@ -72,7 +73,7 @@ impl Settings {
             backend,
             volume: 1.0,
             gain: 1.0,
-            encoder_complexity: 7,
+            encoder_complexity: 5,
             decoder_complexity: 5,
             delay: Duration::from_millis(10),
         }
@@ -95,8 +96,9 @@ pub enum AudioError {
 /// What the sound side has to tell.
 #[derive(Debug)]
 pub enum AudioEvent {
-    /// The next 20 ms of the microphone, for the call that it is open for.
-    Frame(CallId, Frame),
+    /// The next 20 ms of the microphone, for the call that it is open for, and when they were
+    /// complete.
+    Frame(CallId, Frame, Instant),
     /// Ten times a second: peaks since the last time, as share (0..1) of full scale.
     Levels {
         call: CallId,
@@ -137,6 +139,7 @@ pub struct Audio {
     wanted: watch::Sender<Wanted>,
     frames: SyncSender<Received>,
     place: watch::Receiver<String>,
+    urgent: Arc<Notify>,
     began: Instant,
     thread: Option<JoinHandle<()>>,
 }
@@ -199,12 +202,15 @@ impl Audio {
         let (events, out) = mpsc::channel(EVENTS_OUT);
         let (placed, place) = watch::channel(thread::planned_place(&settings.backend));
         let began = now();
+        let urgent = Arc::new(Notify::new());
         let ways = thread::Ways {
+            urgent: urgent.clone(),
             wanted: wanted.clone(),
             received,
             events,
             placed,
             clock: move || now().saturating_duration_since(began),
+            began,
         };
         let thread = std::thread::Builder::new()
             .name("voice".to_owned())
@@ -213,10 +219,18 @@ impl Audio {
             wanted,
             frames,
             place,
+            urgent,
             began,
             thread: Some(thread),
         };
         Ok((audio, out))
+    }
+
+    /// Waits for an event that should not wait: a call's first frame, news of the devices, or a
+    /// channel that is full. All others are there to be taken whenever whoever takes them is awake
+    /// anyway, at least once a frame: waking up costs more than all the rest of handing over one.
+    pub async fn urgent(&self) {
+        self.urgent.notified().await;
     }
 
     /// Serves this call from now on, with fresh codec and jitter state, in the place of any other.

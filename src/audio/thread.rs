@@ -1,16 +1,17 @@
 //! The voice thread: serves one call at a time and never waits for anything but its device.
 
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::audio::clocked::Ends;
 use crate::audio::line::Line;
 use crate::audio::sound::{News, Sound};
 use crate::audio::{AudioEvent, Backend, Controls, Received, Settings, Wanted};
-use crate::phone::types::{CallId, Frame, OpenMic};
+use crate::phone::types::{CallId, OpenMic};
 
 /// The thread's ends of everything that leads to the handle and the engine. `clock` tells the time
 /// since the start of the sound side.
@@ -19,7 +20,11 @@ pub(super) struct Ways<C> {
     pub(super) received: Receiver<Received>,
     pub(super) events: mpsc::Sender<AudioEvent>,
     pub(super) placed: watch::Sender<String>,
+    /// Wakes the engine, which otherwise takes the events when it is awake.
+    pub(super) urgent: Arc<Notify>,
     pub(super) clock: C,
+    /// Where `clock` has its zero.
+    pub(super) began: Instant,
 }
 
 /// Runs until the handle is dropped.
@@ -112,7 +117,7 @@ impl<C: Fn() -> Duration> Voice<C> {
         let now = (self.ways.clock)();
         let serving = self.serving.as_mut()?;
         serving.receive(&self.ways.received);
-        serving.turn(&self.ways.events, &orders.controls, now);
+        serving.turn(&self.ways, &orders.controls, now);
         serving.report(&self.ways.events, orders.dropped, now);
         let news = serving.sound.care(now);
         let wait = serving.wait(now);
@@ -174,11 +179,13 @@ impl<C: Fn() -> Duration> Voice<C> {
     }
 
     fn tell_news(&mut self) {
-        if let Some(news) = self.news.take()
-            && let Err(mpsc::error::TrySendError::Full(news)) = self.ways.events.try_send(news)
-        {
+        let Some(news) = self.news.take() else {
+            return;
+        };
+        if let Err(mpsc::error::TrySendError::Full(news)) = self.ways.events.try_send(news) {
             self.news = Some(news);
         }
+        self.ways.urgent.notify_one();
     }
 }
 
@@ -192,7 +199,7 @@ impl Serving {
     }
 
     /// Moves sound both ways as far as the device allows.
-    fn turn(&mut self, events: &mpsc::Sender<AudioEvent>, controls: &Controls, now: Duration) {
+    fn turn<C>(&mut self, ways: &Ways<C>, controls: &Controls, now: Duration) {
         let Serving {
             line,
             sound,
@@ -202,7 +209,13 @@ impl Serving {
         let call = line.call();
         sound.turn(now, |rings, wanted| {
             while let Some(frame) = line.record(rings, controls) {
-                *dropped += u64::from(!send(events, call, frame));
+                let is_first = frame.seq == 0;
+                let frame = AudioEvent::Frame(call, frame, ways.began + now);
+                let is_taken = ways.events.try_send(frame).is_ok();
+                *dropped += u64::from(!is_taken);
+                if is_first || !is_taken {
+                    ways.urgent.notify_one();
+                }
             }
             line.play(rings, controls, wanted, now);
         });
@@ -229,8 +242,9 @@ impl Serving {
     }
 
     fn wait(&self, now: Duration) -> Duration {
+        // Levels and statistics go with the sound: a device that calls, or a clock that is due soon.
         let due = self.sound.due().unwrap_or(self.levels_due);
-        due.min(self.levels_due).saturating_sub(now)
+        due.saturating_sub(now)
     }
 }
 
@@ -246,10 +260,6 @@ pub(super) fn planned_place(backend: &Backend) -> String {
             format!("{} and {}", named(input), named(output))
         }
     }
-}
-
-fn send(events: &mpsc::Sender<AudioEvent>, call: CallId, frame: Frame) -> bool {
-    events.try_send(AudioEvent::Frame(call, frame)).is_ok()
 }
 
 const LEVELS_EVERY: Duration = Duration::from_millis(100);

@@ -1,9 +1,11 @@
 //! What the phone and the sound say, done.
 
+use std::time::Instant;
+
 use super::run::Run;
 use crate::api::{CallId, Done, Event, Refusal, Reply, RequestId};
 use crate::audio::{AudioEvent, AudioStats};
-use crate::phone::types::{Input, Media, Output};
+use crate::phone::types::{Frame, Input, Media, Now, Output};
 
 impl Run {
     pub(super) fn apply(&mut self, output: Output) {
@@ -22,7 +24,7 @@ impl Run {
     /// Something comes from the sound side.
     pub(super) fn hear(&mut self, event: AudioEvent) {
         match event {
-            AudioEvent::Frame(call, frame) => self.tell_phone(Input::Voice(call, frame)),
+            AudioEvent::Frame(call, frame, at) => self.speak(call, frame, at),
             AudioEvent::Levels { call, mic, speaker } => {
                 if self.listeners.is_anybody_watching_levels() {
                     let levels = self.stamped(Event::Levels { call, mic, speaker });
@@ -43,6 +45,13 @@ impl Run {
                 self.tell_sound();
             }
         }
+    }
+
+    /// A frame counts from when it was made, whenever it is taken.
+    fn speak(&mut self, call: CallId, frame: Frame, at: Instant) {
+        let clock = &self.parts.clock;
+        let (unix, mono) = (clock.now().unix, clock.mono(at));
+        self.tell_phone_at(Input::Voice(call, frame), Now { mono, unix });
     }
 
     fn serve(&mut self, media: Media) {

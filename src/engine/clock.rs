@@ -26,6 +26,11 @@ impl Clock {
         }
     }
 
+    /// When `instant` was, on the clock of [`Now::mono`].
+    pub(super) fn mono(&self, instant: Instant) -> Duration {
+        instant.saturating_duration_since(self.origin)
+    }
+
     /// The moment for an event or a line of the history.
     pub(super) fn stamp(&self) -> jiff::Timestamp {
         jiff::Timestamp::try_from(calendar()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)

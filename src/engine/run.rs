@@ -23,7 +23,7 @@ use crate::audio::{Audio, AudioEvent};
 use crate::net::Net;
 use crate::peer::{PeerId, SafeText};
 use crate::phone::Phone;
-use crate::phone::types::Input;
+use crate::phone::types::{Input, Now};
 
 /// Everything that the loop works on.
 pub(super) struct Parts {
@@ -96,7 +96,7 @@ impl Run {
             let parts = &mut self.parts;
             tokio::select! {
                 () = parts.net.readable() => self.receive(),
-                Some(event) = parts.audio_events.recv() => self.hear(event),
+                () = parts.audio.urgent() => self.listen_in(),
                 () = &mut timer, if is_timed => self.be_on_time(),
                 kept = parts.keep.done() => self.settle(kept),
                 (listener, request) = self.listeners.next() => self.request(listener, request),
@@ -110,6 +110,10 @@ impl Run {
     /// Tells the phone one thing and does what follows from it.
     pub(super) fn tell_phone(&mut self, input: Input<'_>) {
         let now = self.parts.clock.now();
+        self.tell_phone_at(input, now);
+    }
+
+    pub(super) fn tell_phone_at(&mut self, input: Input<'_>, now: Now) {
         self.parts.phone.handle(input, now);
         self.drain();
     }
@@ -117,6 +121,13 @@ impl Run {
     fn drain(&mut self) {
         while let Some(output) = self.parts.phone.poll() {
             self.apply(output);
+        }
+    }
+
+    /// Takes what the sound side has left since the last turn.
+    fn listen_in(&mut self) {
+        while let Ok(event) = self.parts.audio_events.try_recv() {
+            self.hear(event);
         }
     }
 
@@ -133,6 +144,8 @@ impl Run {
     }
 
     fn be_on_time(&mut self) {
+        // Frames must be there before the packet that they leave in.
+        self.listen_in();
         let now = self.parts.clock.now();
         if let Some(cert) = self.parts.renewal.due(now.unix) {
             self.tell_phone(Input::Certificate(Box::new(cert)));
