@@ -130,6 +130,10 @@ fn damaged_files_are_named_and_left_alone() {
 fn a_mistake_in_the_config_is_named_by_line_and_column() {
     let cases = [
         ("\n[ui]\nglyphs = 'emoji'\n", "config.toml:3:10: "),
+        (
+            "bootstrap = ['/dnsaddr/a.example', '192.0.2.1:4001']\n",
+            "config.toml:1:13: `192.0.2.1:4001` is no address of a node",
+        ),
         ("[keys]\nmute = ['hyper-m']\n", "config.toml:2:8: "),
         ("[log]\nfilter = 'twocan=loudly'\n", "config.toml:2:10: "),
     ];

@@ -18,6 +18,9 @@ pub struct EngineArgs {
     /// A node through which the network is entered; may be repeated
     #[arg(long, value_name = "MULTIADDR")]
     pub bootstrap: Vec<String>,
+    /// Look for contacts on the local network too
+    #[arg(long, value_name = "true|false", env = "TWOCAN_LAN")]
+    pub lan: Option<bool>,
     /// Sound: the devices, none, or files
     #[arg(long, value_name = "cpal|null|wav:IN,OUT", env = "TWOCAN_AUDIO")]
     pub audio: Option<String>,

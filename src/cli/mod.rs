@@ -55,7 +55,7 @@ impl Cli {
 
 /// The engine options of the screen would be lost before a command.
 fn refuse_engine_options(matches: &ArgMatches) -> Result<(), clap::Error> {
-    let typed = ["listen", "network", "bootstrap", "audio", "answer"]
+    let typed = ["listen", "network", "bootstrap", "lan", "audio", "answer"]
         .into_iter()
         .find(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
     match typed {

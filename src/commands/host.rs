@@ -81,6 +81,7 @@ pub fn overrides(args: EngineArgs) -> Overrides {
         listen: args.listen,
         network: args.network,
         bootstrap: args.bootstrap,
+        lan: args.lan,
         audio: args.audio,
         answer: args.answer,
     }

@@ -7,15 +7,32 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::bootstrap::Bootstrap;
+
 /// How the engine runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engine {
     pub listen: Listen,
     pub network: Network,
-    /// Multiaddrs of nodes through which the network is entered.
+    /// Nodes through which the network is entered, each of the shape of a [`Bootstrap`].
     pub bootstrap: Vec<String>,
+    /// Contacts on the same local network are looked for there.
+    pub lan: bool,
     pub audio: AudioMode,
     pub answer: Answer,
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine {
+            listen: Listen::default(),
+            network: Network::default(),
+            bootstrap: Vec::new(),
+            lan: true,
+            audio: AudioMode::default(),
+            answer: Answer::default(),
+        }
+    }
 }
 
 impl Engine {
@@ -29,8 +46,11 @@ impl Engine {
         set(&mut self.audio, over.audio)?;
         set(&mut self.answer, over.answer)?;
         if !over.bootstrap.is_empty() {
-            self.bootstrap = over.bootstrap;
+            let read = over.bootstrap.iter().map(|text| text.parse());
+            let read: Vec<Bootstrap> = read.collect::<Result<_, _>>()?;
+            self.bootstrap = read.into_iter().map(String::from).collect();
         }
+        self.lan = over.lan.unwrap_or(self.lan);
         Ok(self)
     }
 }
@@ -41,6 +61,7 @@ pub struct Overrides {
     pub listen: Option<String>,
     pub network: Option<String>,
     pub bootstrap: Vec<String>,
+    pub lan: Option<bool>,
     pub audio: Option<String>,
     pub answer: Option<String>,
 }
@@ -62,6 +83,16 @@ pub struct SettingError {
     value: String,
     what: &'static str,
     choices: &'static str,
+}
+
+impl SettingError {
+    pub(super) fn new(value: &str, what: &'static str, choices: &'static str) -> SettingError {
+        SettingError {
+            value: value.to_owned(),
+            what,
+            choices,
+        }
+    }
 }
 
 /// The UDP address to listen on. Port 0 lets the phone choose, the same as last time if it is free.
@@ -106,7 +137,7 @@ pub enum Network {
     /// The network that everybody shares.
     #[default]
     Public,
-    /// Only the nodes named in `bootstrap`.
+    /// One of our own, of ultrapeers that are found by those named in `bootstrap`.
     Private,
     /// None: calls go by the addresses in invites.
     None,
@@ -234,18 +265,20 @@ mod tests {
     fn flags_beat_the_file() {
         let file = Engine {
             network: Network::Private,
-            bootstrap: vec!["file".to_owned()],
+            bootstrap: vec!["/dnsaddr/file.example".to_owned()],
             ..Engine::default()
         };
         let over = Overrides {
             audio: Some("null".to_owned()),
-            bootstrap: vec!["flag".to_owned()],
+            bootstrap: vec!["/dnsaddr/flag.example".to_owned()],
+            lan: Some(false),
             ..Overrides::default()
         };
         let engine = file.with(over).expect("all of it exists");
         assert_eq!(engine.network, Network::Private);
         assert_eq!(engine.audio, AudioMode::Null);
-        assert_eq!(engine.bootstrap, ["flag"]);
+        assert_eq!(engine.bootstrap, ["/dnsaddr/flag.example"]);
+        assert!(!engine.lan);
     }
 
     #[test]
@@ -261,6 +294,16 @@ mod tests {
             error.to_string(),
             "`maybe` is no way to answer: write auto or manual"
         );
+    }
+
+    #[test]
+    fn a_flag_that_is_no_address_is_named() {
+        let over = Overrides {
+            bootstrap: vec!["192.0.2.1:4001".to_owned()],
+            ..Overrides::default()
+        };
+        let error = Engine::default().with(over).expect_err("no multiaddr");
+        assert!(error.to_string().starts_with("`192.0.2.1:4001` is no"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! comments survive. It holds no secret. A setting given by flag or environment beats the file, the
 //! file beats the defaults, and every default is in the `Default` impls of this module.
 
+mod bootstrap;
 mod engine;
 mod error;
 mod sections;
@@ -14,6 +15,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use bootstrap::Bootstrap;
 pub use engine::{Answer, AudioMode, Engine, Listen, Network, Overrides, SettingError};
 pub use error::{ConfigError, position};
 pub use sections::{Glyphs, Identity, Keys, Log, Notify, Rate, Sound, Theme, Ui};
@@ -81,7 +83,8 @@ pub const TEMPLATE: &str = include_str!("../../config.example.toml");
 struct File {
     listen: Listen,
     network: Network,
-    bootstrap: Vec<String>,
+    bootstrap: Vec<Bootstrap>,
+    lan: bool,
     audio: AudioMode,
     answer: Answer,
     identity: Identity,
@@ -104,7 +107,8 @@ impl From<File> for Config {
             engine: Engine {
                 listen: file.listen,
                 network: file.network,
-                bootstrap: file.bootstrap,
+                bootstrap: file.bootstrap.into_iter().map(String::from).collect(),
+                lan: file.lan,
                 audio: file.audio,
                 answer: file.answer,
             },
@@ -123,7 +127,8 @@ impl From<Config> for File {
         File {
             listen: config.engine.listen,
             network: config.engine.network,
-            bootstrap: config.engine.bootstrap,
+            bootstrap: entries(config.engine.bootstrap),
+            lan: config.engine.lan,
             audio: config.engine.audio,
             answer: config.engine.answer,
             identity: config.identity,
@@ -134,6 +139,12 @@ impl From<Config> for File {
             keys: config.keys,
         }
     }
+}
+
+/// The addresses as they stand in the file. They were read by the same rule, so none is left out.
+fn entries(addresses: Vec<String>) -> Vec<Bootstrap> {
+    let read = addresses.iter().filter_map(|text| text.parse().ok());
+    read.collect()
 }
 
 #[cfg(test)]
@@ -160,10 +171,11 @@ mod tests {
     #[test]
     fn what_is_written_out_is_read_back() {
         let text = "listen = '127.0.0.1:4000'\nnetwork = 'none'\naudio = 'wav:in.wav,out.wav'\n\
-                    answer = 'auto'\nbootstrap = ['/ip4/192.0.2.1/udp/4001/quic-v1']\n\
+                    answer = 'auto'\nbootstrap = ['/dns4/node.example/tcp/4001']\nlan = false\n\
                     [keys]\nanswer = ['a', 'ctrl-y']\n[ui]\nglyphs = 'ascii'\nrate = 5\n";
         let config = parse(text).expect("all of it exists");
         assert_eq!(config.engine.listen.addr().port(), 4000);
+        assert!(!config.engine.lan);
         assert_eq!(config.ui.rate.per_second(), 5);
         assert_eq!(parse(&config.to_toml()), Ok(config));
     }
@@ -180,6 +192,10 @@ mod tests {
             (
                 "audio = 'wav:in.wav'\n",
                 "c.toml:1:9: `wav:in.wav` is no sound backend",
+            ),
+            (
+                "bootstrap = ['/ip4/192.0.2.1/tcp/1',\n '/ip4/192.0.2.1/udp/1']\n",
+                "c.toml:1:13: `/ip4/192.0.2.1/udp/1` is no address of a node",
             ),
             (
                 "[ui]\nrate = 60\n",
