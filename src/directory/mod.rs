@@ -9,10 +9,12 @@
 //! - [`Spot`]: a secret and an identity, and under which names they stand at a time.
 //! - [`check`], [`renew`]: the record as servers see it; they need no secret.
 //! - [`Content`]: what stands inside; [`Pen`] seals and signs it, [`open`] reads it.
+//! - [`Keeper`]: what of us stands there, and what we know of others from it.
 //!
 //! All of it is pure: no clock, no socket, no randomness but what it is given.
 
 mod content;
+mod keeper;
 mod name;
 mod pen;
 mod record;
@@ -20,6 +22,7 @@ mod sealed;
 mod spot;
 
 pub use content::{Content, Device, MAX_DEVICES, MAX_PEER, MAX_RELAY, MAX_RELAYS, State};
+pub use keeper::{Announced, Input, Keeper, Moment, Output};
 pub use name::Name;
 pub use pen::{Blob, Pen, open};
 pub use record::{
