@@ -9,10 +9,11 @@
 //! events. An arrow means "may import"; `tests/layers.rs` fails on any other.
 //!
 //! ```text
-//! main    --> cli, config, disk, engine, control, tui
+//! main    --> cli, config, disk, engine, control, tui, relay
 //! tui     --> api, peer, config                 never engine, net, audio, phone
 //! control --> api, peer                         a unix socket: the same commands and events
 //! engine  --> phone, net, audio, disk, api, peer, config
+//! relay   --> net, directory, peer, config      an ultrapeer, on which phones lean
 //! net     --> phone::types, peer, config        UDP sockets live here only
 //! audio   --> phone::types, voice, config       devices and codec live here only
 //! phone   --> api, peer                         sans-IO: sessions, calls, contacts
@@ -30,6 +31,7 @@
 //! | [`audio`] | the voice thread between microphone, codec, jitter buffer and loudspeaker |
 //! | [`directory`] | where phones find each other: records, what is ours there, what we know of others |
 //! | [`net`] | the UDP port |
+//! | [`relay`] | an ultrapeer: DHT server, circuits, and the directory for phones |
 //! | [`disk`] | key, contacts, history: written whole or not at all |
 //! | [`engine`] | the one loop that carries inputs and outputs, and decides nothing |
 //! | [`control`] | the socket through which screens and scripts reach a running phone |
@@ -69,5 +71,6 @@ pub mod engine;
 pub mod net;
 pub mod peer;
 pub mod phone;
+pub mod relay;
 pub mod tui;
 pub mod voice;

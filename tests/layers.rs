@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "engine",
         &["phone", "net", "audio", "disk", "api", "peer", "config"],
     ),
+    ("relay", &["net", "directory", "peer", "config"]),
     ("directory", &["peer"]),
     ("net", &["phone::types", "peer", "config"]),
     ("audio", &["phone::types", "voice", "config"]),
