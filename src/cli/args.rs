@@ -45,6 +45,20 @@ pub struct CallArgs {
     pub engine: EngineArgs,
 }
 
+/// `twocan relay`.
+#[derive(Clone, Debug, Args)]
+pub struct RelayArgs {
+    /// An address at which this ultrapeer is reached but which it does not see itself, as behind a
+    /// forwarded port; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    pub external: Vec<String>,
+    /// Print a systemd unit that runs this ultrapeer, and do nothing else
+    #[arg(long)]
+    pub systemd: bool,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
 /// `twocan echo`.
 #[derive(Clone, Debug, Args)]
 pub struct EchoArgs {

@@ -13,8 +13,8 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use args::{
-    CallArgs, ConfigCommand, ContactCommand, EchoArgs, EngineArgs, IdCommand, InviteArgs, Switch,
-    parse_duration,
+    CallArgs, ConfigCommand, ContactCommand, EchoArgs, EngineArgs, IdCommand, InviteArgs,
+    RelayArgs, Switch, parse_duration,
 };
 pub use exit::Exit;
 
@@ -63,7 +63,7 @@ fn refuse_engine_options(matches: &ArgMatches) -> Result<(), clap::Error> {
         Some(id) => Err(Cli::command().error(
             ErrorKind::ArgumentConflict,
             format!(
-                "--{id} does nothing here: write it after `daemon` or `call`, or without a command"
+                "--{id} does nothing here: write it after `daemon`, `call` or `relay`, or without a command"
             ),
         )),
     }
@@ -175,6 +175,8 @@ pub enum Command {
     },
     /// What the running phone is doing
     Status,
+    /// Run an ultrapeer, on which phones lean to find each other, until SIGTERM or Ctrl-C
+    Relay(RelayArgs),
     /// List microphones and loudspeakers
     Devices,
     /// Hear yourself two seconds later, to try the sound
@@ -228,12 +230,14 @@ mod tests {
             "--audio null",
             "daemon --audio null",
             "call anna --audio null --for 10s",
+            "relay --audio null",
         ] {
             let cli = parse(line).expect(line);
             let args = match cli.command {
                 None => cli.engine,
                 Some(Command::Daemon(engine)) => engine,
                 Some(Command::Call(call)) => call.engine,
+                Some(Command::Relay(relay)) => relay.engine,
                 Some(other) => panic!("{other:?}"),
             };
             assert_eq!(args.audio.as_deref(), Some("null"));

@@ -18,6 +18,7 @@ mod log;
 mod manual;
 mod out;
 mod phone;
+mod relay;
 mod screen;
 mod setup;
 mod signals;
@@ -88,6 +89,7 @@ async fn carry_out(setup: &Setup, command: Command) -> Result<(), Failure> {
             .await
         }
         Command::Status => steer::status(setup).await,
+        Command::Relay(args) => relay::run(setup, args).await,
         Command::Devices => devices::run(setup),
         Command::Echo(args) => echo::run(setup, args).await,
         Command::Config { command } => config::run(setup, command),

@@ -97,6 +97,23 @@ impl Home {
         self.state.join("port")
     }
 
+    /// The key of an ultrapeer, which is no phone.
+    pub fn relay_key(&self) -> PathBuf {
+        self.data.join("relay.key")
+    }
+
+    pub fn relay_lock(&self) -> PathBuf {
+        self.data.join("relay.lock")
+    }
+
+    pub fn relay_log(&self) -> PathBuf {
+        self.state.join("relay.log")
+    }
+
+    pub fn relay_port(&self) -> PathBuf {
+        self.state.join("relay.port")
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.runtime.join("control.sock")
     }

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 use crate::disk::{DiskError, Home};
 
@@ -18,8 +19,19 @@ impl HomeLock {
     /// # Errors
     /// [`DiskError::InUse`] while another process (or another lock of this one) has it.
     pub fn acquire(home: &Home) -> Result<HomeLock, DiskError> {
+        HomeLock::take(home, home.lock_file())
+    }
+
+    /// The same for an ultrapeer, which may run beside a phone of the same home.
+    ///
+    /// # Errors
+    /// As [`HomeLock::acquire`].
+    pub fn acquire_relay(home: &Home) -> Result<HomeLock, DiskError> {
+        HomeLock::take(home, home.relay_lock())
+    }
+
+    fn take(home: &Home, path: PathBuf) -> Result<HomeLock, DiskError> {
         home.create()?;
-        let path = home.lock_file();
         let mut options = OpenOptions::new();
         options
             .read(true)

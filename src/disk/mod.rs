@@ -15,6 +15,7 @@ mod home;
 pub mod key;
 mod lock;
 mod port;
+mod relay;
 mod sealed;
 mod writer;
 
@@ -26,4 +27,5 @@ pub use home::Home;
 pub use key::Keys;
 pub use lock::HomeLock;
 pub use port::{load_port, save_port};
+pub use relay::{relay_key, relay_port, save_relay_port};
 pub use writer::{Job, Writer};

@@ -1,0 +1,264 @@
+//! `twocan relay`: an ultrapeer in this process.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use libp2p::Multiaddr;
+use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use twocan::cli::{Exit, RelayArgs};
+use twocan::config::Network;
+use twocan::disk::{HomeLock, relay_key, relay_port, save_relay_port};
+use twocan::relay::{Limits, Options, Relay, RelayError, Status};
+
+use super::fail::Failure;
+use super::setup::Setup;
+use super::signals::{Signals, Stop};
+use super::{host, log, out};
+
+/// Runs the ultrapeer until a signal ends it. A terminal that goes away does not.
+///
+/// # Errors
+/// When it cannot be started, or with Ctrl-C.
+pub async fn run(setup: &Setup, args: RelayArgs) -> Result<(), Failure> {
+    if args.systemd {
+        return out::line(unit(setup)?.trim_end());
+    }
+    let mut signals = Signals::new()?;
+    let config = setup.config()?;
+    let settings = config.engine.clone().with(host::overrides(args.engine))?;
+    let _lock = HomeLock::acquire_relay(&setup.home)?;
+    log::start(&setup.global, &config.log, &setup.home.relay_log())?;
+    let mut key = relay_key(&setup.home)?;
+    let key = Keypair::ed25519_from_bytes(&mut *key)
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    let options = Options {
+        key,
+        listen: settings.listen.addr(),
+        network: settings.network,
+        bootstrap: settings.bootstrap,
+        external: args.external,
+        limits: Limits::default(),
+    };
+    let network = options.network;
+    let relay = start(options, relay_port(&setup.home)).await?;
+    if let Some(port) = port(relay.addresses()) {
+        save_relay_port(&setup.home, port)?;
+    }
+    let mut teller = Teller {
+        json: setup.global.json,
+        status: relay.status(),
+        said: Status::default(),
+    };
+    teller.ready(relay.addresses(), network)?;
+    let ended = attend(&mut signals, &mut teller).await;
+    relay.close().await;
+    ended
+}
+
+/// Listens at the port of the last time if none is asked for and that one is free.
+async fn start(options: Options, last: Option<u16>) -> Result<Relay, Failure> {
+    if let (0, Some(port)) = (options.listen.port(), last) {
+        let listen = SocketAddr::new(options.listen.ip(), port);
+        let again = Options {
+            listen,
+            ..options.clone()
+        };
+        match Relay::start(again).await {
+            Err(RelayError::Listen { .. }) => {}
+            started => return Ok(started?),
+        }
+    }
+    Ok(Relay::start(options).await?)
+}
+
+async fn attend(signals: &mut Signals, teller: &mut Teller) -> Result<(), Failure> {
+    let first = tokio_now() + OFTEN;
+    let mut tick = interval_at(first, OFTEN);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut quiet = 0;
+    loop {
+        tokio::select! {
+            stop = signals.next() => match stop {
+                Stop::Hangup => {}
+                Stop::Terminate => return Ok(()),
+                Stop::Interrupt => return Err(Failure::silent(Exit::Interrupted)),
+            },
+            _ = tick.tick() => {
+                quiet = match teller.tell(quiet >= SELDOM) {
+                    true => 0,
+                    false => quiet + 1,
+                };
+            }
+        }
+    }
+}
+
+/// Says what the ultrapeer does.
+struct Teller {
+    json: bool,
+    status: watch::Receiver<Status>,
+    said: Status,
+}
+
+impl Teller {
+    fn ready(&self, addresses: &[Multiaddr], network: Network) -> Result<(), Failure> {
+        if self.json {
+            return out::json(&Line {
+                event: "ready",
+                at: timestamp(),
+                data: Ready { addresses, network },
+            });
+        }
+        for address in addresses {
+            out::line(address)?;
+        }
+        out::say(
+            "This ultrapeer runs until Ctrl-C. Phones and other ultrapeers find it with\n\
+             --bootstrap and one of the addresses above that they can reach.",
+        );
+        Ok(())
+    }
+
+    /// Prints the numbers if they have changed, or in any case. `true` if it did.
+    fn tell(&mut self, anyway: bool) -> bool {
+        let status = *self.status.borrow();
+        if status == self.said && !anyway {
+            return false;
+        }
+        self.said = status;
+        if self.json {
+            // A reader that is gone does not end the ultrapeer: others use it.
+            let _ = out::json(&Line {
+                event: "status",
+                at: timestamp(),
+                data: status,
+            });
+        } else {
+            out::say(format!(
+                "{} phones or ultrapeers here, {} other ultrapeers, {} records, \
+                 {} reachable through circuits, {} circuits",
+                status.clients,
+                status.ultrapeers,
+                status.records,
+                status.reservations,
+                status.circuits,
+            ));
+        }
+        true
+    }
+}
+
+#[derive(Serialize)]
+struct Line<T> {
+    event: &'static str,
+    at: String,
+    #[serde(flatten)]
+    data: T,
+}
+
+#[derive(Serialize)]
+struct Ready<'a> {
+    addresses: &'a [Multiaddr],
+    network: Network,
+}
+
+impl From<RelayError> for Failure {
+    fn from(error: RelayError) -> Failure {
+        let exit = match error {
+            RelayError::NoNetwork | RelayError::Address(_) | RelayError::Nameless(_) => Exit::Usage,
+            _ => Exit::Other,
+        };
+        Failure::new(exit, error)
+    }
+}
+
+fn port(addresses: &[Multiaddr]) -> Option<u16> {
+    addresses.iter().flatten().find_map(|part| match part {
+        Protocol::Tcp(port) => Some(port),
+        _ => None,
+    })
+}
+
+/// A unit for `~/.config/systemd/user` or `/etc/systemd/system`.
+fn unit(setup: &Setup) -> Result<String, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(Exit::Other, format!("where is this program? {error}")))?;
+    let home = match &setup.global.home {
+        Some(home) => std::path::absolute(home)
+            .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", home.display())))?
+            .display()
+            .to_string(),
+        None => "%S/twocan-relay".to_owned(),
+    };
+    let named = match &setup.global.home {
+        Some(_) => format!("ReadWritePaths={home}\n"),
+        None => {
+            "StateDirectory=twocan-relay\nStateDirectoryMode=0700\nDynamicUser=yes\n".to_owned()
+        }
+    };
+    Ok(UNIT
+        .replace("PROGRAM", &program.display().to_string())
+        .replace("HOME", &home)
+        .replace("NAMED\n", &named))
+}
+
+#[expect(clippy::disallowed_methods, reason = "when something was said")]
+fn timestamp() -> String {
+    Timestamp::now().to_string()
+}
+
+#[expect(clippy::disallowed_methods, reason = "how often something is said")]
+fn tokio_now() -> Instant {
+    Instant::now()
+}
+
+/// How often the numbers are looked at, and after how many looks they are said though unchanged.
+const OFTEN: Duration = Duration::from_secs(5);
+const SELDOM: u32 = 12;
+
+const UNIT: &str = "\
+[Unit]
+Description=twocan ultrapeer
+Documentation=man:twocan(1)
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStart=PROGRAM --home HOME relay --json --network public --listen 0.0.0.0:4190
+Restart=on-failure
+RestartSec=5
+TimeoutStopSec=5
+NAMED
+CapabilityBoundingSet=
+LimitNOFILE=16384
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+MemoryMax=1G
+NoNewPrivileges=yes
+PrivateDevices=yes
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome=read-only
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProtectSystem=strict
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+";

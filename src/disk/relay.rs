@@ -1,0 +1,87 @@
+//! What an ultrapeer keeps: its key in libp2p and its port, so that its address lines stay good.
+
+use std::fs;
+
+use zeroize::Zeroizing;
+
+use super::atomic;
+use super::hex::{Hex, encode};
+use crate::disk::{DiskError, Home};
+
+/// The secret half of the ultrapeer's Ed25519 key, made the first time. It names a node, not a
+/// person, and has nothing to do with anybody's identity.
+///
+/// # Errors
+/// When the file can be read by others or makes no sense; it is never written over.
+pub fn relay_key(home: &Home) -> Result<Zeroizing<[u8; 32]>, DiskError> {
+    let path = home.relay_key();
+    if let Some(text) = atomic::read_secret(&path)? {
+        let line = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text.trim());
+        return match <Hex<32> as serde::Deserialize>::deserialize(line) {
+            Ok(key) => Ok(Zeroizing::new(key.0)),
+            Err(error) => Err(DiskError::Damaged {
+                path,
+                line: 1,
+                why: error.to_string(),
+                remedy: "Restore it from a backup, or move it away: a new one is made then, and \
+                         the addresses of this ultrapeer change",
+            }),
+        };
+    }
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *key)?;
+    let text = Zeroizing::new(format!("{}\n", encode(&*key).as_str()));
+    atomic::create(&path, text.as_bytes())?;
+    Ok(key)
+}
+
+/// The ultrapeer's port of the last run; `None` if there is none or the file makes no sense.
+pub fn relay_port(home: &Home) -> Option<u16> {
+    let text = fs::read_to_string(home.relay_port()).ok()?;
+    text.trim().parse().ok().filter(|&port| port != 0)
+}
+
+/// Remembers `port` for the next run.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_relay_port(home: &Home, port: u16) -> Result<(), DiskError> {
+    atomic::replace(&home.relay_port(), format!("{port}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_kept_closed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = Home::at(dir.path());
+        let key = relay_key(&home).expect("made");
+        assert_ne!(*key, [0; 32]);
+        assert_eq!(relay_key(&home).expect("read"), key);
+        let mode = home.relay_key().metadata().expect("there").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+
+        fs::set_permissions(home.relay_key(), fs::Permissions::from_mode(0o644)).expect("set");
+        assert!(matches!(
+            relay_key(&home),
+            Err(DiskError::OpenToOthers { .. })
+        ));
+    }
+
+    #[test]
+    fn a_damaged_key_is_named_and_left_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = Home::at(dir.path());
+        relay_key(&home).expect("made");
+        for damage in ["", "12", "zz"] {
+            fs::write(home.relay_key(), damage).expect("written");
+            let error = relay_key(&home).expect_err(damage).to_string();
+            assert!(error.contains("relay.key:1"), "{error}");
+            assert_eq!(fs::read_to_string(home.relay_key()).expect("there"), damage);
+        }
+    }
+}
