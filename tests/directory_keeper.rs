@@ -257,6 +257,29 @@ fn a_wrong_clock_never_shows_the_gone_as_there() {
     assert_eq!(world.presence(two, one), Announced::Available);
 }
 
+/// A machine that slept: the wall clock went on and the other one did not.
+#[test]
+fn who_wakes_up_with_a_worn_record_renews_it_at_once() {
+    for slept in [26 * 60, 10 * HOUR as i64] {
+        let mut world = pair();
+        world.run(seconds(60));
+        let puts = world.phones[0].puts;
+        world.phones[0].skew += 60;
+        world.tell(0, Input::Timeout);
+        assert_eq!(world.phones[0].puts, puts, "a minute is nothing");
+        world.phones[0].skew += slept;
+        world.tell(0, Input::Timeout);
+        assert_eq!(world.phones[0].puts, puts + 1, "{slept}");
+        // Learning that the clock was wrong after all mends the record just so.
+        world.run(seconds(2));
+        let offset_s = -60 - slept;
+        world.tell(0, Input::Clock { offset_s });
+        assert_eq!(world.phones[0].puts, puts + 2, "{slept}");
+        world.run(seconds(5));
+        assert_eq!(world.presence(1, 0), Announced::Available);
+    }
+}
+
 #[test]
 fn a_restart_with_a_clock_set_back_still_gets_its_record_in() {
     for skew in [0, -(HOUR as i64)] {
