@@ -5,6 +5,7 @@
 
 mod addresses;
 pub mod proxy;
+pub mod streams;
 pub mod swarm;
 mod udp;
 
