@@ -14,7 +14,7 @@
 //! control --> api, peer                         a unix socket: the same commands and events
 //! engine  --> phone, net, audio, disk, api, peer, config
 //! relay   --> net, directory, peer, config      an ultrapeer, on which phones lean
-//! net     --> phone::types, peer, config        UDP sockets live here only
+//! net     --> phone::types, directory, peer, config     sockets and libp2p live here only
 //! audio   --> phone::types, voice, config       devices and codec live here only
 //! phone   --> api, peer                         sans-IO: sessions, calls, contacts
 //! voice   --> nothing of ours                   sans-IO: jitter buffer, meters
@@ -30,7 +30,7 @@
 //! | [`voice`] | when a received frame is played, concealed or left out |
 //! | [`audio`] | the voice thread between microphone, codec, jitter buffer and loudspeaker |
 //! | [`directory`] | where phones find each other: records, what is ours there, what we know of others |
-//! | [`net`] | the UDP port |
+//! | [`net`] | the UDP port, and the node that finds and meets others by libp2p |
 //! | [`relay`] | an ultrapeer: DHT server, circuits, and the directory for phones |
 //! | [`disk`] | key, contacts, history: written whole or not at all |
 //! | [`engine`] | the one loop that carries inputs and outputs, and decides nothing |

@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("relay", &["net", "directory", "peer", "config"]),
     ("directory", &["peer"]),
-    ("net", &["phone::types", "peer", "config"]),
+    ("net", &["phone::types", "directory", "peer", "config"]),
     ("audio", &["phone::types", "voice", "config"]),
     ("phone", &["api", "peer"]),
     ("voice", &[]),

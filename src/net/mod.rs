@@ -4,6 +4,7 @@
 //! datagram that cannot be sent is a lost datagram, as on any road.
 
 mod addresses;
+mod node;
 pub mod proxy;
 pub mod streams;
 pub mod swarm;
@@ -12,6 +13,7 @@ mod udp;
 use std::io;
 use std::net::SocketAddr;
 
+pub use node::{Node, NodeCommand, NodeError, NodeEvent, NodeOptions, NodeState, Phase};
 pub use udp::{Counters, Udp};
 
 use crate::phone::types::Path;

@@ -14,6 +14,7 @@ use libp2p::identity::{Keypair, PublicKey};
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::{PeerId, StreamProtocol, Transport, dns, identify, kad, noise, ping, swarm, tcp};
 use libp2p::{relay, yamux};
+use sha2::{Digest, Sha256};
 
 /// The DHT of ultrapeers that belong to nobody else.
 pub const KAD_PRIVATE: StreamProtocol = StreamProtocol::new("/twocan/kad/1.0.0");
@@ -132,10 +133,23 @@ pub fn kad_client(protocol: StreamProtocol, id: PeerId) -> kad::Behaviour<Memory
         max_provided_keys: 0,
     };
     let store = MemoryStore::with_config(id, nothing);
-    let mut kad = kad::Behaviour::with_config(id, store, kad_config(protocol));
+    let mut config = kad_config(protocol);
+    // It would be said to whoever stores our records.
+    config.set_record_ttl(None);
+    let mut kad = kad::Behaviour::with_config(id, store, config);
     kad.set_mode(Some(kad::Mode::Client));
     kad
 }
+
+/// Under which ultrapeers say on the public DHT that they are there. `shard` is below [`SHARDS`].
+pub fn ultrapeers_key(shard: usize) -> kad::RecordKey {
+    let hash = Sha256::digest(format!("/twocan/ultrapeer/1/{shard}"));
+    // A multihash: SHA-256, 32 bytes.
+    kad::RecordKey::from([&[0x12, 0x20], &hash[..]].concat())
+}
+
+/// So that the nodes near one key do not carry them all.
+pub const SHARDS: usize = 8;
 
 /// At most so many connections in all, and half of them while they come up.
 pub fn limits(established: u32, per_peer: u32) -> connection_limits::Behaviour {
