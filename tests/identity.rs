@@ -175,6 +175,8 @@ fn contact(n: u64) -> Contact {
         added: n,
         last_seen: Some(n),
         pending: None,
+        reach: twocan::peer::Reach::default(),
+        told: 0,
     }
 }
 

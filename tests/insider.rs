@@ -64,7 +64,8 @@ fn an_answer_from_nobody_we_rang_opens_nothing() {
     link.settle(&mut world, 5 * SECOND);
     assert_eq!(world.sides[1].mic_opens, 0);
     assert!(calls(&world).is_empty() && link.voices == 0);
-    assert!(link.opened < 30);
+    let opened = link.opened;
+    assert!(opened < 60, "{opened}: no stream of voice");
 }
 
 /// The right answer to our own call, before it rang there, is an answer. One to another call is not.
@@ -202,7 +203,8 @@ fn sealed_garbage_never_opens_the_microphone_or_makes_the_phone_grow() {
         let bo = &world.sides[1];
         assert_eq!(bo.mic_opens, 0);
         assert!(bo.heard.is_empty() && sessions <= 4, "{sessions} sessions");
-        world.run(90 * SECOND);
+        // Whoever has rung so often has to wait before he rings again.
+        world.run(310 * SECOND);
         let load = world.sides[1].phone.load();
         assert_eq!((load.sessions, load.calls, load.half_open), (0, 0, 0));
         assert_eq!(world.sides[1].phone.deadline(), None);

@@ -18,7 +18,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 use twocan::api::{CallId, CallState, Command, Done, Event, Why};
-use twocan::peer::{DeviceKeys, Identity, SafeText, Seed};
+use twocan::peer::{DeviceKeys, Identity, Reach, SafeText, Seed};
 use twocan::phone::types::{Frame, Input, MAX_OPUS, Media, Now, Output, Path};
 use twocan::phone::{Phone, Settings};
 use x_wing::kem::{KeyExport, TryDecapsulate};
@@ -201,6 +201,8 @@ impl Us {
             name: SafeText::name("rosa"),
             contacts: Vec::new(),
             invites: Vec::new(),
+            requests: Vec::new(),
+            reach: Reach::default(),
             addresses: vec![socket.local_addr().expect("bound")],
             auto_answer: false,
         };
@@ -412,6 +414,7 @@ impl Us {
             Output::Event(event) => self.events.push(event),
             Output::Reply(id, result) => self.replies.push((id, result.expect("granted"))),
             Output::Save(id, _) => return Some(Input::Saved(id, true)),
+            Output::Circle => {}
             Output::Seek(peer) => return Some(Input::NoWay(peer)),
             other => panic!("a new output that this test does not know: {other:?}"),
         }

@@ -483,6 +483,7 @@ fn an_invite() -> String {
         expires: 1_800_000_000,
         uses: 1,
         claimed_by: Vec::new(),
+        public: false,
         hints: vec!["192.0.2.1:7000".parse().expect("an address")],
     };
     invite.to_line()

@@ -70,6 +70,7 @@ fn by_file(setup: &Setup, args: &InviteArgs) -> Result<InviteView, Failure> {
         uses: args.uses,
         claimed_by: Vec::new(),
         hints: hints(setup)?,
+        public: false,
     };
     let line = invite.to_line();
     let mut contacts = Store::load(&setup.home)?;

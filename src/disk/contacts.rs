@@ -2,13 +2,15 @@
 
 use super::{atomic, contacts_file};
 use crate::disk::{DiskError, Home, HomeLock};
-use crate::peer::{Contact, Invite, PeerId};
+use crate::peer::{Contact, Invite, PeerId, Reach, Stranger};
 
-/// All contacts and open invites. IDs, petnames and tokens are unique.
+/// All contacts, open invites and requests of strangers. IDs, petnames and tokens are unique.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contacts {
     contacts: Vec<Contact>,
     invites: Vec<Invite>,
+    requests: Vec<Stranger>,
+    reach: Reach,
 }
 
 impl Contacts {
@@ -19,6 +21,20 @@ impl Contacts {
 
     pub fn invites(&self) -> &[Invite] {
         &self.invites
+    }
+
+    /// Oldest first.
+    pub fn requests(&self) -> &[Stranger] {
+        &self.requests
+    }
+
+    /// Under which this phone is found in the directory; version 0 before the first start.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    pub fn set_reach(&mut self, reach: Reach) {
+        self.reach = reach;
     }
 
     pub fn by_id(&self, id: &PeerId) -> Option<&Contact> {
@@ -68,6 +84,25 @@ impl Contacts {
             Some(known) => *known = invite,
             None => self.invites.push(invite),
         }
+    }
+
+    /// Inserts or replaces by ID.
+    pub fn put_request(&mut self, request: Stranger) {
+        match self
+            .requests
+            .iter_mut()
+            .find(|known| known.id == request.id)
+        {
+            Some(known) => *known = request,
+            None => self.requests.push(request),
+        }
+    }
+
+    /// True if there was one.
+    pub fn remove_request(&mut self, id: &PeerId) -> bool {
+        let before = self.requests.len();
+        self.requests.retain(|request| request.id != *id);
+        self.requests.len() < before
     }
 
     /// True if there was one.
@@ -162,6 +197,20 @@ pub(super) mod tests {
             added: 1_700_000_000,
             last_seen: None,
             pending: None,
+            reach: Reach {
+                version: u32::from(n),
+                secret: Secret32::new([n ^ 0x77; 32]),
+            },
+            told: u32::from(n) / 2,
+        }
+    }
+
+    pub fn request(n: u8) -> Stranger {
+        Stranger {
+            id: id(n),
+            name: SafeText::name("st\u{e9}phane \"x\""),
+            at: 1_800_000_000 + u64::from(n),
+            accepted: n.is_multiple_of(2),
         }
     }
 
@@ -174,6 +223,7 @@ pub(super) mod tests {
             uses: 3,
             claimed_by: vec![id(4), id(5)],
             hints: vec![([198, 51, 100, n], 7).into()],
+            public: n.is_multiple_of(3),
         }
     }
 
@@ -182,7 +232,12 @@ pub(super) mod tests {
         for n in 1..4 {
             contacts.put_contact(contact(n)).expect("unique");
             contacts.put_invite(invite(n));
+            contacts.put_request(request(n + 20));
         }
+        contacts.set_reach(Reach {
+            version: 7,
+            secret: Secret32::new([0xd4; 32]),
+        });
         let mut pending = contact(9);
         pending.pending = Some(invite(8));
         pending.dial = Secret32::default();
@@ -205,6 +260,22 @@ pub(super) mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_read() {
+        let (_dir, home) = home();
+        let mut contacts = Contacts::default();
+        let mut first = contact(1);
+        (first.reach, first.told) = (Reach::default(), 0);
+        contacts.put_contact(first).expect("unique");
+        contacts.put_invite(invite(1));
+        let lock = HomeLock::acquire(&home).expect("free");
+        Store::save(&lock, &home, &contacts).expect("saved");
+        let text = fs::read_to_string(home.contacts()).expect("written");
+        let later = ["reach", "told", "public", "request"];
+        assert!(later.iter().all(|field| !text.contains(field)), "{text}");
+        assert_eq!(Store::load(&home).expect("loaded"), contacts);
     }
 
     #[test]
@@ -279,10 +350,7 @@ pub(super) mod tests {
                 good.replacen("blocked = true", "blocked = 1", 1),
                 line_of("blocked"),
             ),
-            (
-                good.replacen("[[contact]]", "[[contacts]]", 1),
-                line_of("[[contact]]"),
-            ),
+            (good.replacen("[[contact]]", "[[contacts]]", 1), 0),
             (format!("{good}\n{entry}"), 0),
             (format!("{good}\n{renamed}"), good.lines().count() + 2),
             (

@@ -10,13 +10,15 @@ use zeroize::Zeroizing;
 use super::atomic::line_at;
 use super::hex::Hex;
 use crate::disk::{Contacts, DiskError};
-use crate::peer::{Contact, Invite, PeerId, SafeText, Secret32};
+use crate::peer::{Contact, Invite, PeerId, Reach, SafeText, Secret32, Stranger};
 
 pub(super) fn to_text(contacts: &Contacts) -> Zeroizing<String> {
     let file = FileOut {
         version: VERSION,
         contact: contacts.contacts().iter().map(ContactEntry::from).collect(),
+        reach: reach_entry(contacts.reach()),
         invite: contacts.invites().iter().map(InviteEntry::from).collect(),
+        request: contacts.requests().iter().map(RequestEntry::from).collect(),
     };
     let body = Zeroizing::new(toml::to_string(&file).expect("strings, numbers and lists are TOML"));
     let mut text = Zeroizing::new(String::with_capacity(HEADER.len() + body.len()));
@@ -80,6 +82,16 @@ pub(super) fn from_text(path: &Path, text: &str) -> Result<Contacts, DiskError> 
         }
         contacts.put_invite(invite);
     }
+    for entry in file.request {
+        let at = entry.span().start;
+        let request = Stranger::from(entry.into_inner());
+        let is_second = contacts.requests().iter().any(|r| r.id == request.id);
+        if is_second {
+            return Err(damaged(at, format!("a second request of {}", request.id)));
+        }
+        contacts.put_request(request);
+    }
+    contacts.set_reach(reach(file.reach));
     Ok(contacts)
 }
 
@@ -97,16 +109,24 @@ fn newer(text: &str) -> Option<i64> {
 struct FileIn {
     version: i64,
     #[serde(default)]
+    reach: Option<ReachEntry>,
+    #[serde(default)]
     contact: Vec<Spanned<ContactEntry>>,
     #[serde(default)]
     invite: Vec<Spanned<InviteEntry>>,
+    #[serde(default)]
+    request: Vec<Spanned<RequestEntry>>,
 }
 
 #[derive(Serialize)]
 struct FileOut {
     version: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<ReachEntry>,
     contact: Vec<ContactEntry>,
     invite: Vec<InviteEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    request: Vec<RequestEntry>,
 }
 
 /// Times are seconds since 1970.
@@ -127,8 +147,30 @@ struct ContactEntry {
     added: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_seen: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    told: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reach: Option<ReachEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pending: Option<InviteEntry>,
+}
+
+/// A location secret.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReachEntry {
+    version: u32,
+    secret: Hex<32>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestEntry {
+    id: PeerId,
+    name: String,
+    at: u64,
+    #[serde(default)]
+    accepted: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,6 +186,8 @@ struct InviteEntry {
     claimed_by: Vec<PeerId>,
     #[serde(default)]
     hints: Vec<SocketAddr>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    public: bool,
 }
 
 impl From<&Contact> for ContactEntry {
@@ -159,6 +203,8 @@ impl From<&Contact> for ContactEntry {
             blocked: contact.blocked,
             added: contact.added,
             last_seen: contact.last_seen,
+            told: contact.told,
+            reach: reach_entry(&contact.reach),
             pending: contact.pending.as_ref().map(InviteEntry::from),
         }
     }
@@ -178,6 +224,8 @@ impl From<ContactEntry> for Contact {
             added: entry.added,
             last_seen: entry.last_seen,
             pending: entry.pending.map(Invite::from),
+            reach: reach(entry.reach),
+            told: entry.told,
         }
     }
 }
@@ -192,6 +240,7 @@ impl From<&Invite> for InviteEntry {
             uses: invite.uses,
             claimed_by: invite.claimed_by.clone(),
             hints: invite.hints.clone(),
+            public: invite.public,
         }
     }
 }
@@ -206,8 +255,50 @@ impl From<InviteEntry> for Invite {
             uses: entry.uses,
             claimed_by: entry.claimed_by,
             hints: entry.hints,
+            public: entry.public,
         }
     }
+}
+
+impl From<&Stranger> for RequestEntry {
+    fn from(stranger: &Stranger) -> RequestEntry {
+        RequestEntry {
+            id: stranger.id,
+            name: stranger.name.to_string(),
+            at: stranger.at,
+            accepted: stranger.accepted,
+        }
+    }
+}
+
+impl From<RequestEntry> for Stranger {
+    fn from(entry: RequestEntry) -> Stranger {
+        Stranger {
+            id: entry.id,
+            name: SafeText::name(&entry.name),
+            at: entry.at,
+            accepted: entry.accepted,
+        }
+    }
+}
+
+/// Version 0 stands for none, and is not written.
+fn reach_entry(reach: &Reach) -> Option<ReachEntry> {
+    (reach.version > 0).then(|| ReachEntry {
+        version: reach.version,
+        secret: Hex(*reach.secret.as_bytes()),
+    })
+}
+
+fn reach(entry: Option<ReachEntry>) -> Reach {
+    entry.map_or_else(Reach::default, |entry| Reach {
+        version: entry.version,
+        secret: Secret32::new(entry.secret.0),
+    })
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 const VERSION: i64 = 1;

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::api::HistoryView;
 use crate::disk::{Contacts, DiskError, History, Home, HomeLock, Store};
-use crate::peer::{Contact, Invite, PeerId};
+use crate::peer::{Contact, Invite, PeerId, Reach, Stranger};
 
 /// One change to what is kept.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ pub enum Job {
     PutInvite(Invite),
     /// By token.
     RemoveInvite([u8; 16]),
+    SetReach(Reach),
+    /// Insert or replace by ID.
+    PutRequest(Box<Stranger>),
+    RemoveRequest(PeerId),
     AddHistory(Box<HistoryView>),
     /// The newest entry that equals this one.
     RemoveHistory(Box<HistoryView>),
@@ -170,6 +174,9 @@ fn apply(contacts: &mut Contacts, job: Job) -> Result<(), DiskError> {
         Job::RemoveContact(id) => drop(contacts.remove_contact(&id)),
         Job::PutInvite(invite) => contacts.put_invite(invite),
         Job::RemoveInvite(token) => drop(contacts.remove_invite(&token)),
+        Job::SetReach(reach) => contacts.set_reach(reach),
+        Job::PutRequest(request) => contacts.put_request(*request),
+        Job::RemoveRequest(id) => drop(contacts.remove_request(&id)),
         Job::AddHistory(_) | Job::RemoveHistory(_) | Job::ClearHistory => {}
     }
     Ok(())
@@ -185,7 +192,7 @@ mod tests {
 
     use super::*;
     use crate::api::{Direction, Why};
-    use crate::disk::contacts::tests::{contact, home, id, invite};
+    use crate::disk::contacts::tests::{contact, home, id, invite, request};
     use crate::peer::SafeText;
 
     type Said = Receiver<(u64, Result<(), String>)>;
@@ -228,6 +235,10 @@ mod tests {
             Job::RemoveHistory(Box::new(call(1))),
             Job::RemoveInvite([1; 16]),
             Job::PutInvite(invite(3)),
+            Job::PutRequest(Box::new(request(4))),
+            Job::PutRequest(Box::new(request(5))),
+            Job::RemoveRequest(id(4)),
+            Job::SetReach(contact(6).reach),
         ];
         let count = jobs.len() as u64;
         for (tag, job) in (0..).zip(jobs) {
@@ -242,6 +253,8 @@ mod tests {
         let kept = Store::load(&home).expect("loaded");
         assert_eq!(kept.contacts(), [contact(2)]);
         assert_eq!(kept.invites(), [invite(3)]);
+        assert_eq!(kept.requests(), [request(5)]);
+        assert_eq!(*kept.reach(), contact(6).reach);
         assert_eq!(History::load(&home, 9).expect("loaded").entries, [call(2)]);
         HomeLock::acquire(&home).expect("given back");
     }

@@ -70,7 +70,7 @@ impl Run {
             contacts: phone.contacts,
             network: Default::default(),
             standing: Default::default(),
-            requests: Vec::new(),
+            requests: phone.requests,
             history: self.parts.book.past(),
         }
     }

@@ -18,6 +18,7 @@ impl Run {
             Output::Reply(request, result) => self.reply(request, result),
             Output::Save(id, change) => parts.keep.change(id, change),
             Output::Seek(peer) => self.tell_phone(Input::NoWay(peer)),
+            Output::Circle | Output::Work(..) => {}
         }
     }
 

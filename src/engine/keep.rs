@@ -65,6 +65,9 @@ impl Keep {
             Change::RemoveContact(id) => Job::RemoveContact(id),
             Change::Invite(invite) => Job::PutInvite(invite),
             Change::RemoveInvite(token) => Job::RemoveInvite(token),
+            Change::Reach(reach) => Job::SetReach(reach),
+            Change::Request(request) => Job::PutRequest(request),
+            Change::RemoveRequest(id) => Job::RemoveRequest(id),
         };
         self.submit(Doing::Change(id), job);
     }

@@ -200,6 +200,8 @@ fn assemble(
         name: keys.name.clone(),
         contacts: contacts.contacts().to_vec(),
         invites: contacts.invites().to_vec(),
+        requests: contacts.requests().to_vec(),
+        reach: contacts.reach().clone(),
         addresses: addresses.clone(),
         auto_answer: options.auto_answer,
     };

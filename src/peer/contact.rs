@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::peer::{Invite, PeerId, SafeText, Secret32};
+use crate::peer::{Invite, PeerId, Reach, SafeText, Secret32};
 
 /// One person, known by one identity key.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,10 @@ pub struct Contact {
     pub last_seen: Option<u64>,
     /// The invite that was opened here and not yet confirmed by the other phone.
     pub pending: Option<Invite>,
+    /// Under which the peer is found in the directory.
+    pub reach: Reach,
+    /// The version of our own [`Reach`] that the peer has confirmed; 0 for none.
+    pub told: u32,
 }
 
 impl Contact {

@@ -15,7 +15,7 @@ use crate::peer::{Contact, PeerId};
 /// The line is `twocan:1:` and, in the characters of bech32, the payload followed by the 15
 /// characters of [`super::LongCode`] under the prefix `twocan`. Payload, integers little-endian:
 /// `version 1 u8 | shape u8 | I 32 | X_d 32 | token 16 | expires u32 | hints`. Bits 0-2 of the shape
-/// count the hints (at most 4), bit 3 is zero, bits 4-7 are set for the hints that are IPv6. A hint
+/// count the hints (at most 4), bit 3 makes it public, bits 4-7 are set for the hints that are IPv6. A hint
 /// is 4 or 16 bytes of address and a u16 port.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invite {
@@ -32,6 +32,9 @@ pub struct Invite {
     pub claimed_by: Vec<PeerId>,
     /// Where the inviter may be reached, at most [`Contact::MAX_HINTS`].
     pub hints: Vec<SocketAddr>,
+    /// For strangers: it buys a place in the inviter's list of requests, at the price of some
+    /// computing, and nothing more.
+    pub public: bool,
 }
 
 impl Invite {
@@ -74,7 +77,7 @@ impl Invite {
 
     fn to_payload(&self) -> Vec<u8> {
         let hints = &self.hints[..self.hints.len().min(Contact::MAX_HINTS)];
-        let mut shape = hints.len() as u8;
+        let mut shape = hints.len() as u8 | if self.public { PUBLIC } else { 0 };
         for (at, hint) in hints.iter().enumerate() {
             shape |= u8::from(hint.is_ipv6()) << (4 + at);
         }
@@ -126,6 +129,7 @@ impl Invite {
             uses: 0,
             claimed_by: Vec::new(),
             hints,
+            public: shape & PUBLIC != 0,
         })
     }
 }
@@ -171,7 +175,7 @@ pub enum InviteError {
 /// has no such shape.
 fn payload_length(shape: u8) -> Option<usize> {
     let count = shape & COUNT;
-    if shape & RESERVED != 0 || usize::from(count) > Contact::MAX_HINTS {
+    if usize::from(count) > Contact::MAX_HINTS {
         return None;
     }
     if u16::from(shape) >> (4 + count) != 0 {
@@ -206,7 +210,7 @@ const VERSION: u8 = 1;
 /// Version, shape, I, X_d, token, expires.
 const FIXED: usize = 1 + 1 + 32 + 32 + 16 + 4;
 const COUNT: u8 = 0b0111;
-const RESERVED: u8 = 0b1000;
+const PUBLIC: u8 = 0b1000;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -227,6 +231,7 @@ pub(super) mod tests {
             uses: 0,
             claimed_by: Vec::new(),
             hints: vec![hint("192.0.2.7:40000"), hint("[2001:db8::7]:40001")],
+            public: false,
         }
     }
 
@@ -249,6 +254,7 @@ pub(super) mod tests {
                 let pick = |at| if families >> at & 1 == 1 { v6 } else { v4 };
                 let mut invite = sample();
                 invite.hints = (0..count).map(pick).collect();
+                invite.public = families % 3 == 1;
                 let line = invite.to_line();
                 assert_eq!(Invite::parse_line(&line), Ok(invite), "{line}");
             }

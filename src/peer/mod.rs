@@ -15,6 +15,7 @@ mod invite_line;
 mod locate;
 mod redacted;
 mod seed;
+mod stranger;
 mod text;
 pub mod words;
 
@@ -29,4 +30,5 @@ pub use invite::{Invite, InviteError};
 pub use locate::Slip;
 pub use redacted::{Redacted, Secret32};
 pub use seed::{Seed, SeedError};
+pub use stranger::Stranger;
 pub use text::SafeText;

@@ -65,13 +65,22 @@ impl Book {
     /// Whether `peer` may become a contact by this invite, once more if he did before.
     pub fn may_claim(&self, token: &[u8; 16], peer: &PeerId, unix: u64) -> bool {
         self.invites.get(token).is_some_and(|invite| {
-            let has_place = invite.uses > 0 || invite.claimed_by.contains(peer);
+            let has_place = invite.public || invite.uses > 0 || invite.claimed_by.contains(peer);
             unix < invite.expires && has_place
         })
     }
 
     pub fn invite_mut(&mut self, token: &[u8; 16]) -> Option<&mut Invite> {
         self.invites.get_mut(token)
+    }
+
+    /// For strangers: see [`Invite::public`].
+    pub fn is_public(&self, token: &[u8; 16]) -> bool {
+        self.invites.get(token).is_some_and(|invite| invite.public)
+    }
+
+    pub fn invites(&self) -> impl Iterator<Item = &Invite> {
+        self.invites.values()
     }
 
     pub fn invites_left(&self) -> usize {

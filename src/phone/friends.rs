@@ -1,22 +1,23 @@
-//! Becoming contacts by an invite, and everything that changes the list of contacts.
+//! Becoming contacts by an invite.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::book::{self, pairwise};
-use super::message::{Bye, Card, Message};
+use super::message::{Bye, Card, Message, Work};
+use super::pow::{self, Puzzle};
 use super::types::{Change, Now, Output};
 use super::{AfterSave, Phone, orders};
-use crate::api::{Done, Event, Refusal, RequestId, Trouble, Why};
-use crate::peer::{Contact, Invite, PeerId, SafeText, Secret32};
+use crate::api::{Done, Refusal, RequestId, Trouble};
+use crate::peer::{Contact, Invite, PeerId, Reach, SafeText, Secret32};
 
 #[derive(Default)]
 pub struct Friends {
     /// Invites opened here that the other phone has not confirmed.
     joining: BTreeMap<PeerId, Join>,
     /// Who came in by which of our invites, in sessions that stand now.
-    guests: BTreeMap<PeerId, [u8; 16]>,
+    guests: BTreeMap<PeerId, Guest>,
     /// What to tell a new contact once he is on our disk.
     welcomes: BTreeMap<PeerId, Card>,
 }
@@ -26,6 +27,14 @@ struct Join {
     half: [u8; 32],
     pause: Duration,
     next_try: Option<Duration>,
+    /// What a public invite costs, once it is done.
+    work: Option<Work>,
+}
+
+#[derive(Clone, Copy)]
+struct Guest {
+    token: [u8; 16],
+    is_stranger: bool,
 }
 
 impl Friends {
@@ -44,18 +53,37 @@ impl Friends {
     }
 
     /// Whether one more may come in by an invite. Anybody who has it can come under any number of
-    /// names, and must not take the place of contacts.
-    pub fn has_room_for(&self, peer: &PeerId) -> bool {
-        self.guests.len() < MAX_GUESTS || self.guests.contains_key(peer)
+    /// names, and must not take the place of contacts, nor strangers that of people invited.
+    pub fn has_room_for(&self, peer: &PeerId, is_stranger: bool) -> bool {
+        let guests = self.guests.values();
+        let alike = guests.filter(|guest| guest.is_stranger == is_stranger);
+        let most = if is_stranger {
+            MAX_STRANGERS
+        } else {
+            MAX_GUESTS
+        };
+        alike.count() < most || self.guests.contains_key(peer)
     }
 
-    pub fn came_by_invite(&mut self, peer: PeerId, token: [u8; 16]) {
-        self.guests.insert(peer, token);
+    /// With `is_stranger`, by a public invite.
+    pub fn came_by_invite(&mut self, peer: PeerId, token: [u8; 16], is_stranger: bool) {
+        self.guests.insert(peer, Guest { token, is_stranger });
+    }
+
+    pub fn stop_joining(&mut self, peer: &PeerId) {
+        self.joining.remove(peer);
     }
 }
 
 impl Phone {
-    pub(super) fn make_invite(&mut self, request: RequestId, lifetime: u64, uses: u32, now: Now) {
+    pub(super) fn make_invite(
+        &mut self,
+        request: RequestId,
+        lifetime: u64,
+        uses: u32,
+        public: bool,
+        now: Now,
+    ) {
         while let Some(token) = self.book.take_expired_invite(now.unix) {
             self.save(Change::RemoveInvite(token), AfterSave::Nothing);
         }
@@ -70,7 +98,13 @@ impl Phone {
             expires: now.unix.saturating_add(lifetime.min(MAX_LIFETIME)),
             uses: uses.clamp(1, 100),
             claimed_by: Vec::new(),
-            hints: self.me.addresses.clone(),
+            // What everybody may read says nothing of where this phone is.
+            hints: if public {
+                Vec::new()
+            } else {
+                self.me.addresses.clone()
+            },
+            public,
         };
         let done = Done::Invite {
             line: invite.to_line(),
@@ -149,6 +183,8 @@ impl Phone {
             added: now.unix,
             last_seen: None,
             pending: Some(invite),
+            reach: Reach::default(),
+            told: 0,
         })
     }
 
@@ -181,6 +217,10 @@ impl Phone {
         });
         if is_expired {
             self.friends.joining.remove(&peer);
+            self.circle_is_stale = true;
+            return;
+        }
+        if !self.has_worked(peer, now) {
             return;
         }
         if let Some(join) = self.friends.joining.get_mut(&peer) {
@@ -188,6 +228,36 @@ impl Phone {
         }
         if !self.reach(peer, now) {
             self.joining_failed(peer, now);
+        }
+    }
+
+    /// Whether what the invite costs has been paid today; else has it done first.
+    fn has_worked(&mut self, peer: PeerId, now: Now) -> bool {
+        let invite = self.book.get(&peer).and_then(|c| c.pending.as_ref());
+        let is_public = invite.is_some_and(|invite| invite.public);
+        let today = pow::day(now.unix);
+        let Some(join) = self.friends.joining.get_mut(&peer) else {
+            return true;
+        };
+        if !is_public || join.work.is_some_and(|work| work.day == today) {
+            return true;
+        }
+        join.work = None;
+        join.next_try = Some(now.mono + WORK_TIME);
+        let puzzle = Puzzle::new(&peer, &self.me.identity, today);
+        self.out.push_back(Output::Work(peer, puzzle));
+        false
+    }
+
+    pub(super) fn take_work(&mut self, peer: PeerId, nonce: u64, now: Now) {
+        let day = pow::day(now.unix);
+        let puzzle = Puzzle::new(&peer, &self.me.identity, day);
+        let Some(join) = self.friends.joining.get_mut(&peer) else {
+            return;
+        };
+        if join.work.is_none() && puzzle.is_solved_by(nonce) {
+            join.work = Some(Work { day, nonce });
+            self.try_joining(peer, now);
         }
     }
 
@@ -208,18 +278,37 @@ impl Phone {
             return;
         };
         join.half = half;
-        let request = Message::ContactRequest(self.card(half));
+        let work = join.work;
+        let mut card = self.card(half);
+        if work.is_some() {
+            // He does not know us yet, and need not know where we are.
+            card.hints.clear();
+        }
+        let request = Message::ContactRequest(card, work);
         self.with_session(&peer, now, |session, io| session.send(&request, io));
     }
 
     /// Somebody who came in by an invite asks to be added: the invite was our consent.
-    pub(super) fn take_contact_request(&mut self, peer: PeerId, card: Card, now: Now) {
-        let Some(token) = self.friends.guests.get(&peer).copied() else {
+    pub(super) fn take_contact_request(
+        &mut self,
+        peer: PeerId,
+        card: Card,
+        work: Option<Work>,
+        now: Now,
+    ) {
+        let Some(guest) = self.friends.guests.get(&peer).copied() else {
             return;
         };
-        if !self.claim_invite(&token, peer, now) {
+        let is_known = self.book.get(&peer).is_some() || self.strangers.is_accepted(&peer);
+        if guest.is_stranger && !is_known {
+            self.take_stranger(peer, card.name, &guest.token, work, now);
+            // Whatever came of it, he sees the same.
+            return self.close_session(peer, Bye::Done, now);
+        }
+        if !self.claim_invite(&guest.token, peer, now) {
             return;
         }
+        self.forget_request(&peer);
         let Some(session) = self.session_with(&peer) else {
             return;
         };
@@ -239,9 +328,11 @@ impl Phone {
             hints: book::merge_hints(path.udp(), &card.hints),
             verified: known.as_ref().and_then(|known| known.verified),
             blocked: false,
+            reach: known.as_ref().map(|k| k.reach.clone()).unwrap_or_default(),
             added: known.map_or(now.unix, |known| known.added),
             last_seen: Some(now.unix),
             pending: None,
+            told: 0,
         };
         self.friends.joining.remove(&peer);
         self.friends.welcomes.insert(peer, self.card(half));
@@ -259,7 +350,7 @@ impl Phone {
         let Some(invite) = self.book.invite_mut(token) else {
             return false;
         };
-        if invite.claimed_by.contains(&peer) {
+        if invite.public || invite.claimed_by.contains(&peer) {
             return true;
         }
         invite.uses -= 1;
@@ -277,6 +368,7 @@ impl Phone {
             let ok = Message::ContactOk(card);
             self.with_session(&peer, now, |session, io| session.send(&ok, io));
         }
+        self.tell_reach(peer, now);
         self.update_wanted(peer, now);
     }
 
@@ -327,121 +419,6 @@ impl Phone {
         self.straighten(peer, now);
     }
 
-    pub(super) fn rename(&mut self, request: RequestId, who: &str, name: &str) {
-        let wanted = SafeText::name(name);
-        let found = self.book.find(who).cloned().and_then(|contact| {
-            let free = self.book.free_petname(&wanted, &contact.id);
-            let why = format!("another contact is called {wanted} already; choose another name");
-            if free == wanted {
-                Ok(contact)
-            } else {
-                Err(orders::refusal(Trouble::Usage, &why))
-            }
-        });
-        match found {
-            Ok(contact) => self.change(
-                request,
-                Contact {
-                    petname: wanted,
-                    ..contact
-                },
-            ),
-            Err(refusal) => self.reply(request, Err(refusal)),
-        }
-    }
-
-    pub(super) fn verify(&mut self, request: RequestId, who: &str, matches: bool, now: Now) {
-        let contact = match self.book.find(who) {
-            Ok(contact) => contact.clone(),
-            Err(refusal) => return self.reply(request, Err(refusal)),
-        };
-        let call = self.call_with(&contact.id).map(|call| call.id);
-        if let (false, Some(call)) = (matches, call) {
-            self.finish(call, Why::WordsDiffer, Some(Bye::WordsDiffer), now);
-        }
-        let verified = matches.then_some(now.unix);
-        self.change(
-            request,
-            Contact {
-                verified,
-                ..contact
-            },
-        );
-    }
-
-    pub(super) fn block(
-        &mut self,
-        request: RequestId,
-        who: &str,
-        on: crate::api::Switch,
-        now: Now,
-    ) {
-        let contact = match self.book.find(who) {
-            Ok(contact) => contact.clone(),
-            Err(refusal) => return self.reply(request, Err(refusal)),
-        };
-        let blocked = on.apply(contact.blocked);
-        if blocked {
-            self.part(contact.id, now);
-            self.sky.forget(&contact.id);
-        }
-        self.change(request, Contact { blocked, ..contact });
-        self.gate.admit_only(self.book.secrets());
-    }
-
-    pub(super) fn remove(&mut self, request: RequestId, who: &str, now: Now) {
-        let peer = match self.book.find(who) {
-            Ok(contact) => contact.id,
-            Err(refusal) => return self.reply(request, Err(refusal)),
-        };
-        self.part(peer, now);
-        let Some(contact) = self.book.remove(&peer) else {
-            return;
-        };
-        self.friends.joining.remove(&peer);
-        self.attempts.remove(&peer);
-        self.sky.forget(&peer);
-        self.gate.admit_only(self.book.secrets());
-        let view = self.book.view(&contact, self.presence(&peer));
-        let saved = AfterSave::Reply(request, Done::Nothing);
-        self.save(Change::RemoveContact(peer), saved);
-        self.out.push_back(Output::Event(Event::Contact {
-            contact: view,
-            removed: true,
-        }));
-    }
-
-    pub(super) fn tell_contact(&mut self, peer: PeerId) {
-        let Some(contact) = self.book.get(&peer) else {
-            return;
-        };
-        let contact = self.book.view(contact, self.presence(&peer));
-        self.out.push_back(Output::Event(Event::Contact {
-            contact,
-            removed: false,
-        }));
-    }
-
-    /// Ends whatever there is with a peer, without a reason that would tell him more.
-    fn part(&mut self, peer: PeerId, now: Now) {
-        if let Some(call) = self.call_with(&peer) {
-            let (id, (why, bye)) = (call.id, call.hang_up());
-            self.finish(id, why, Some(bye), now);
-        }
-        self.close_session(peer, Bye::Done, now);
-        self.fail_texts(peer);
-    }
-
-    /// Stores a changed contact, then answers.
-    fn change(&mut self, request: RequestId, contact: Contact) {
-        let peer = contact.id;
-        self.book.put(contact.clone());
-        let done = Done::Contact(self.book.view(&contact, self.presence(&peer)));
-        let saved = AfterSave::Reply(request, done);
-        self.save(Change::Contact(Box::new(contact)), saved);
-        self.tell_contact(peer);
-    }
-
     fn card(&self, half: [u8; 32]) -> Card {
         Card {
             name: self.me.name.clone(),
@@ -457,6 +434,7 @@ impl Join {
             half: [0; 32],
             pause: FIRST_PAUSE,
             next_try: None,
+            work: None,
         }
     }
 }
@@ -465,5 +443,9 @@ impl Join {
 const MAX_LIFETIME: u64 = 366 * 24 * 3600;
 /// Most sessions at once with people who come by an invite.
 const MAX_GUESTS: usize = 4;
+/// The same for people who come by a public one.
+const MAX_STRANGERS: usize = 2;
+/// How long to wait for work that was asked for.
+const WORK_TIME: Duration = Duration::from_secs(120);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_secs(600);

@@ -155,8 +155,12 @@ impl Phone {
         if peer < self.me.identity {
             self.attempts.remove(&peer);
         }
-        let is_guest = matches!(half.caller, Caller::Invite(_));
-        if is_guest && !self.friends.has_room_for(&peer) {
+        let token = match half.caller {
+            Caller::Invite(token) => Some(token),
+            Caller::Contact(_) => None,
+        };
+        let is_stranger = token.is_some_and(|token| self.book.is_public(&token));
+        if token.is_some() && !self.friends.has_room_for(&peer, is_stranger) {
             return;
         }
         let Ok(finished) = half.handshake.split() else {
@@ -178,8 +182,8 @@ impl Phone {
             rtt: Some(now.mono.saturating_sub(half.replied_at)),
         };
         self.begin_session(beginning, now);
-        if let (Caller::Invite(token), true) = (half.caller, self.by_peer.contains_key(&peer)) {
-            self.friends.came_by_invite(peer, token);
+        if let (Some(token), true) = (token, self.by_peer.contains_key(&peer)) {
+            self.friends.came_by_invite(peer, token, is_stranger);
         }
     }
 

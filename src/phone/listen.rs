@@ -12,7 +12,9 @@ impl Phone {
     pub(super) fn take_message(&mut self, peer: PeerId, message: Message, now: Now) {
         let is_friend = self.book.is_friend(&peer);
         match message {
-            Message::ContactRequest(card) => self.take_contact_request(peer, card, now),
+            Message::ContactRequest(card, work) => {
+                self.take_contact_request(peer, card, work, now);
+            }
             Message::ContactOk(card) => self.take_contact_ok(peer, &card, now),
             _ if !is_friend => {}
             Message::Invite { id, commit } => self.take_invite(peer, id, commit, now),
@@ -23,6 +25,8 @@ impl Phone {
             Message::Text { id, text } => self.take_text(peer, id, text, now),
             Message::TextOk { id } => self.take_text_ok(peer, id, now),
             Message::About { name, hints } => self.take_about(peer, name, &hints, now),
+            Message::Reach(reach) => self.take_reach(peer, reach, now),
+            Message::ReachOk { version } => self.take_reach_ok(peer, version),
         }
         self.update_wanted(peer, now);
     }
@@ -56,6 +60,9 @@ impl Phone {
                 self.adopt(id, wire_id, commit, now);
             }
             return;
+        }
+        if !self.rings.allow(peer, now.mono) {
+            return self.close_session(peer, Bye::Busy, now);
         }
         let id = self.new_call_id();
         let nonce = self.random();

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::peer::SafeText;
+use crate::peer::{Reach, SafeText, Secret32};
 
 /// A message of the signalling stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     /// "I opened your invite": who we are to be called, half of the pairwise dial secret, where we
-    /// are found.
-    ContactRequest(Card),
+    /// are found. By a public invite also what it costs.
+    ContactRequest(Card, Option<Work>),
     /// "You are in my contacts now", with the other half.
     ContactOk(Card),
     /// A call begins. `id` names it at both ends; `commit` binds the caller's part of the words.
@@ -31,6 +31,17 @@ pub enum Message {
         name: SafeText,
         hints: Vec<SocketAddr>,
     },
+    /// Under which the sender is found in the directory from now on.
+    Reach(Reach),
+    /// That version of it has come.
+    ReachOk { version: u32 },
+}
+
+/// The solution of a [`super::pow::Puzzle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    pub day: u32,
+    pub nonce: u64,
 }
 
 /// What one side gives the other when they become contacts.
@@ -72,8 +83,12 @@ impl Message {
     pub fn encode(&self) -> (u8, Vec<u8>) {
         let mut body = Vec::new();
         let kind = match self {
-            Message::ContactRequest(card) => {
+            Message::ContactRequest(card, work) => {
                 put_card(&mut body, card);
+                if let Some(work) = work {
+                    body.extend(work.day.to_le_bytes());
+                    body.extend(work.nonce.to_le_bytes());
+                }
                 CONTACT_REQUEST
             }
             Message::ContactOk(card) => {
@@ -116,6 +131,15 @@ impl Message {
                 put_hints(&mut body, hints);
                 ABOUT
             }
+            Message::Reach(reach) => {
+                body.extend(reach.version.to_le_bytes());
+                body.extend(reach.secret.as_bytes());
+                REACH
+            }
+            Message::ReachOk { version } => {
+                body.extend(version.to_le_bytes());
+                REACH_OK
+            }
         };
         (kind, body)
     }
@@ -125,7 +149,7 @@ impl Message {
     pub fn decode(kind: u8, body: &[u8]) -> Option<Message> {
         let mut rest = body;
         let message = match kind {
-            CONTACT_REQUEST => Message::ContactRequest(card(&mut rest)?),
+            CONTACT_REQUEST => Message::ContactRequest(card(&mut rest)?, work(&mut rest)),
             CONTACT_OK => Message::ContactOk(card(&mut rest)?),
             INVITE => Message::Invite {
                 id: take(&mut rest)?,
@@ -156,6 +180,13 @@ impl Message {
             ABOUT => Message::About {
                 name: name(&mut rest)?,
                 hints: hints(&mut rest)?,
+            },
+            REACH => Message::Reach(Reach {
+                version: u32::from_le_bytes(take(&mut rest)?),
+                secret: Secret32::new(take(&mut rest)?),
+            }),
+            REACH_OK => Message::ReachOk {
+                version: u32::from_le_bytes(take(&mut rest)?),
             },
             _ => return None,
         };
@@ -192,6 +223,13 @@ fn card(rest: &mut &[u8]) -> Option<Card> {
         half: take(rest)?,
         name: name(rest)?,
         hints: hints(rest)?,
+    })
+}
+
+fn work(rest: &mut &[u8]) -> Option<Work> {
+    Some(Work {
+        day: u32::from_le_bytes(take(rest)?),
+        nonce: u64::from_le_bytes(take(rest)?),
     })
 }
 
@@ -271,6 +309,8 @@ const HOLD: u8 = 7;
 const TEXT: u8 = 8;
 const TEXT_OK: u8 = 9;
 const ABOUT: u8 = 10;
+const REACH: u8 = 11;
+const REACH_OK: u8 = 12;
 
 #[cfg(test)]
 mod tests {
@@ -289,7 +329,19 @@ mod tests {
             ],
         };
         let messages = [
-            Message::ContactRequest(card.clone()),
+            Message::ContactRequest(card.clone(), None),
+            Message::ContactRequest(
+                card.clone(),
+                Some(Work {
+                    day: 20_000,
+                    nonce: u64::MAX - 1,
+                }),
+            ),
+            Message::Reach(Reach {
+                version: 3,
+                secret: Secret32::new([8; 32]),
+            }),
+            Message::ReachOk { version: 3 },
             Message::ContactOk(card.clone()),
             Message::Invite {
                 id: [1; 16],

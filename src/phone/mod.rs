@@ -16,7 +16,9 @@
 mod book;
 mod call;
 mod channel;
+mod circle;
 mod consent;
+mod contacts;
 mod dial;
 mod friends;
 mod gate;
@@ -29,14 +31,17 @@ mod message;
 mod orders;
 mod pacer;
 mod plain;
+pub mod pow;
 mod reach;
 mod replay;
 mod roam;
 mod sas;
 mod session;
 mod sky;
+mod stranger;
 mod stream;
 mod talk;
+mod tally;
 mod texts;
 mod timer;
 pub mod types;
@@ -61,13 +66,17 @@ use knock::HalfOpen;
 use message::Bye;
 use session::{Heard, Io, Session};
 use sky::Sky;
+use stranger::Strangers;
+use tally::Tally;
 use texts::Texts;
 use types::{Change, Input, Media, Now, Output, SaveId};
 
 pub use view::{Load, Numbers, Snapshot};
 
 use crate::api::{CallId, Done, Refusal, RequestId};
-use crate::peer::{Contact, DeviceCert, DeviceKeys, Invite, PeerId, SafeText};
+use crate::peer::{
+    Circle, Contact, DeviceCert, DeviceKeys, Invite, PeerId, Reach, SafeText, Stranger,
+};
 
 /// What a phone is made of.
 pub struct Settings {
@@ -81,6 +90,10 @@ pub struct Settings {
     pub name: SafeText,
     pub contacts: Vec<Contact>,
     pub invites: Vec<Invite>,
+    /// Strangers who want to become contacts.
+    pub requests: Vec<Stranger>,
+    /// Under which this phone is found in the directory; of version 0 at the first start.
+    pub reach: Reach,
     /// Where this phone can be reached, best first.
     pub addresses: Vec<SocketAddr>,
     /// Answer each call of a contact at once. The owner's standing consent.
@@ -107,6 +120,13 @@ pub struct Phone {
     friends: Friends,
     texts: Texts,
     sky: Sky,
+    reach: Reach,
+    /// The last that was told of.
+    circle: Circle,
+    circle_is_stale: bool,
+    reaches: Tally<PeerId>,
+    rings: Tally<PeerId>,
+    strangers: Strangers,
     saves: BTreeMap<SaveId, AfterSave>,
     next_save: u64,
     out: VecDeque<Output>,
@@ -163,11 +183,20 @@ impl Phone {
             friends: Friends::default(),
             texts: Texts::default(),
             sky: Sky::new(),
+            reach: settings.reach,
+            circle: Circle::default(),
+            circle_is_stale: true,
+            reaches: Tally::new(circle::MAX_CHANGES, circle::CHANGES_IN),
+            rings: Tally::new(MAX_RINGS, RINGS_IN),
+            strangers: Strangers::new(settings.requests),
             saves: BTreeMap::new(),
             next_save: 1,
             out: VecDeque::with_capacity(64),
         };
         phone.resume_joining(now);
+        if phone.reach.version == 0 {
+            phone.renew_reach();
+        }
         phone
     }
 
@@ -189,9 +218,12 @@ impl Phone {
             }
             Input::Located(peer, device) => self.take_location(peer, device, now),
             Input::Online(is_online) => self.take_online(is_online),
+            Input::Reach(peer, reach) => self.learn_reach(peer, reach),
+            Input::Worked(peer, nonce) => self.take_work(peer, nonce, now),
             Input::Shutdown => self.shut_down(now),
         }
         self.settle(now);
+        self.tell_circle();
     }
 
     /// The next thing to do.
@@ -260,6 +292,7 @@ impl Phone {
         self.join_over_session(peer, now);
         self.invite_over_session(peer, now);
         self.tell_addresses(peer, now);
+        self.tell_reach(peer, now);
         self.send_texts(peer, now);
         self.update_wanted(peer, now);
     }
@@ -381,6 +414,7 @@ impl Phone {
         let id = SaveId(self.next_save);
         self.next_save += 1;
         self.saves.insert(id, after);
+        self.circle_is_stale = true;
         self.out.push_back(Output::Save(id, change));
     }
 
@@ -455,3 +489,6 @@ fn not_written() -> Refusal {
 
 /// One call to talk in, one that waits or is held.
 const MAX_CALLS: usize = 2;
+/// How often one contact may ring without an answer in [`RINGS_IN`].
+const MAX_RINGS: usize = 3;
+const RINGS_IN: Duration = Duration::from_secs(300);

@@ -37,7 +37,13 @@ impl Phone {
             }
             Command::Verify { peer, matches } => self.verify(id, &peer, matches, now),
             Command::Text { peer, text } => self.send_text(id, &peer, &text, now),
-            Command::Invite { lifetime, uses, .. } => self.make_invite(id, lifetime, uses, now),
+            Command::Invite {
+                lifetime,
+                uses,
+                public,
+            } => self.make_invite(id, lifetime, uses, public, now),
+            Command::Accept { peer } => self.accept(id, &peer),
+            Command::Dismiss { peer } => self.dismiss(id, &peer, now),
             Command::AddContact { line, name } => self.add_contact(id, &line, name, now),
             Command::Rename { peer, name } => self.rename(id, &peer, &name),
             Command::Remove { peer } => self.remove(id, &peer, now),
@@ -47,8 +53,6 @@ impl Phone {
             | Command::Volume { .. }
             | Command::Gain { .. }
             | Command::Announce { .. }
-            | Command::Accept { .. }
-            | Command::Dismiss { .. }
             | Command::ClearHistory
             | Command::Quit => {
                 let why = "this command is not for the protocol core";

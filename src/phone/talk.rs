@@ -37,7 +37,10 @@ impl Phone {
         let id = self.new_call_id();
         let mut call = Call::dialled(id, peer, wire_id, nonce, now.unix);
         call.ring_until = Some(now.mono + super::session::LOST + RING);
-        let has_way = self.session_with(&peer).is_some() || self.book.has_hints(&peer);
+        let attempt = self.attempts.get(&peer);
+        let has_way = self.session_with(&peer).is_some()
+            || self.book.has_hints(&peer)
+            || attempt.is_some_and(|attempt| attempt.has_ways());
         call.is_looking = !has_way;
         self.calls.insert(id, call);
         if muted {
@@ -73,6 +76,7 @@ impl Phone {
             nonce: call.nonce(),
         };
         let peer = call.peer;
+        self.rings.forget(&peer);
         self.begin_talking(id, peer, &answer, now);
         Ok(id)
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 pub use super::consent::OpenMic;
+pub use super::pow::Puzzle;
 pub use crate::api::CallId;
 use crate::api::{Command, Done, Event, PathKind, Presence, Refusal, RequestId};
-use crate::peer::{Contact, DeviceCert, Invite, PeerId};
+use crate::peer::{Contact, DeviceCert, Invite, PeerId, Reach, Stranger};
 
 /// The moment at which something happens. The phone never reads a clock: it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,10 @@ pub enum Input<'a> {
     Announced(PeerId, Presence, Option<u64>),
     /// The static key of the peer's device, from a record in which a certificate proves it.
     Located(PeerId, [u8; 32]),
+    /// The contact's new location secret, from its slot in the directory.
+    Reach(PeerId, Reach),
+    /// The work that [`Output::Work`] asked for is done: what [`super::pow::solve`] returned.
+    Worked(PeerId, u64),
     /// Whether the directory can be asked at all. True until said otherwise.
     Online(bool),
     /// End all calls and sessions; the phone says BYE to everybody.
@@ -126,6 +131,11 @@ pub enum Output {
     Reply(RequestId, Result<Done, Refusal>),
     /// Make this lasting, then answer with [`Input::Saved`].
     Save(SaveId, Change),
+    /// Whom the directory serves has changed: see [`super::Phone::circle`].
+    Circle,
+    /// Do this work ([`super::pow::solve`], a second or so) somewhere else and answer with
+    /// [`Input::Worked`]. It replaces work for the same peer that is not done.
+    Work(PeerId, Puzzle),
     /// Find ways to that peer: answer with any number of [`Input::Way`], or with [`Input::NoWay`].
     Seek(PeerId),
 }
@@ -156,4 +166,9 @@ pub enum Change {
     Invite(Invite),
     /// By token.
     RemoveInvite([u8; 16]),
+    /// Our own location secret.
+    Reach(Reach),
+    /// Insert or replace by ID.
+    Request(Box<Stranger>),
+    RemoveRequest(PeerId),
 }

@@ -102,6 +102,7 @@ impl Example {
             hints: ["192.0.2.2:4000", "[2001:db8::2]:4001"]
                 .map(|hint| hint.parse().expect("an address"))
                 .into(),
+            public: false,
         };
         self.text("bo invite", &invite.to_line());
         let epoch = gate::dial_epoch(UNIX);
@@ -113,11 +114,14 @@ impl Example {
     /// The pairwise secret of two who have exchanged their halves.
     fn contact(&mut self) -> Vec<u8> {
         let halves = ([0xa1; 32], [0xb2; 32]);
-        let request = Message::ContactRequest(super::message::Card {
-            half: halves.0,
-            name: SafeText::name("anna"),
-            hints: vec!["192.0.2.1:4000".parse().expect("an address")],
-        });
+        let request = Message::ContactRequest(
+            super::message::Card {
+                half: halves.0,
+                name: SafeText::name("anna"),
+                hints: vec!["192.0.2.1:4000".parse().expect("an address")],
+            },
+            None,
+        );
         let (kind, body) = request.encode();
         self.text("request type", &kind.to_string());
         self.hex("request body", &body);

@@ -3,7 +3,9 @@
 use super::call::{Call, Stage};
 use super::types::Output;
 use super::{Phone, book};
-use crate::api::{CallId, CallState, CallView, ContactView, Event, PathKind, Presence, Why};
+use crate::api::{
+    CallId, CallState, CallView, ContactView, Event, PathKind, Presence, RequestView, Why,
+};
 use crate::peer::{PeerId, SafeText};
 
 /// What a screen wants to know of the phone, beside what the engine knows itself.
@@ -12,6 +14,8 @@ pub struct Snapshot {
     pub calls: Vec<CallView>,
     pub contacts: Vec<ContactView>,
     pub muted: bool,
+    /// Strangers who want to become contacts, newest first.
+    pub requests: Vec<RequestView>,
 }
 
 /// The line under a call, in numbers.
@@ -59,6 +63,7 @@ impl Phone {
                 .map(|contact| self.book.view(contact, self.presence(&contact.id)))
                 .collect(),
             muted: self.muted,
+            requests: self.strangers.views(),
         }
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use twocan::peer::PeerId;
-use twocan::phone::types::{CircuitId, Datagram, Input, Path};
+use twocan::phone::pow;
+use twocan::phone::types::{CircuitId, Datagram, Input, Path, Puzzle};
 
 use super::World;
 
@@ -33,7 +34,8 @@ pub struct Sky {
 enum Errand {
     Found(usize, PeerId),
     NotFound(usize, PeerId),
-    Deliver(CircuitId, Datagram),
+    Worked(usize, PeerId, Puzzle),
+    Deliver(CircuitId, Box<Datagram>),
     Closed(CircuitId),
 }
 
@@ -93,7 +95,8 @@ impl World {
             return;
         }
         let at = self.now + self.sky.delay;
-        self.sky.later(at, Errand::Deliver(id ^ 1, datagram));
+        self.sky
+            .later(at, Errand::Deliver(id ^ 1, Box::new(datagram)));
     }
 
     pub(super) fn seek(&mut self, side: usize, peer: PeerId) {
@@ -110,6 +113,12 @@ impl World {
         self.sky.later(self.now + self.sky.search, errand);
     }
 
+    /// A processor needs a second for it.
+    pub(super) fn work(&mut self, side: usize, peer: PeerId, puzzle: Puzzle) {
+        let at = self.now + Duration::from_secs(1);
+        self.sky.later(at, Errand::Worked(side, peer, puzzle));
+    }
+
     pub(super) fn step_sky(&mut self) {
         while let Some(entry) = self.sky.errands.first_entry()
             && entry.key().0 <= self.now
@@ -121,6 +130,10 @@ impl World {
 
     fn run_errand(&mut self, errand: Errand) {
         match errand {
+            Errand::Worked(side, peer, puzzle) => {
+                let nonce = pow::solve(&puzzle);
+                self.handle(side, Input::Worked(peer, nonce));
+            }
             Errand::NotFound(side, peer) => self.handle(side, Input::NoWay(peer)),
             Errand::Found(side, peer) => {
                 let target = self.sides.iter().position(|side| side.id == peer);

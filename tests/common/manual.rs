@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
-use twocan::peer::{Contact, DeviceCert, DeviceKeys, Identity, PeerId, SafeText, Secret32};
+use twocan::peer::{Contact, DeviceCert, DeviceKeys, Identity, PeerId, Reach, SafeText, Secret32};
 use x_wing::EncapsulationKey;
 use x_wing::kem::{Generate, KeyExport, TryDecapsulate};
 use x_wing::{Ciphertext, DecapsulationKeyRejectNonContrib, Decapsulator, Encapsulate};
@@ -70,6 +70,8 @@ impl Manual {
             added: EPOCH,
             last_seen: None,
             pending: None,
+            reach: Reach::default(),
+            told: 0,
         }
     }
 

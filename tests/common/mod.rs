@@ -13,7 +13,9 @@ use arrayvec::ArrayVec;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use twocan::api::{CallId, CallState, Command, Done, Event, Refusal, Why};
-use twocan::peer::{Contact, DeviceKeys, Identity, Invite, PeerId, SafeText, Seed};
+use twocan::peer::{
+    Contact, DeviceKeys, Identity, Invite, PeerId, Reach, SafeText, Seed, Stranger,
+};
 use twocan::phone::types::{Change, Datagram, Frame, Input, Media, Now, Output, Path};
 use twocan::phone::{Phone, Settings};
 
@@ -68,6 +70,12 @@ pub struct Side {
     pub replies: BTreeMap<u64, Result<Done, Refusal>>,
     pub contacts: BTreeMap<PeerId, Contact>,
     pub invites: BTreeMap<[u8; 16], Invite>,
+    pub requests: BTreeMap<PeerId, Stranger>,
+    pub reach: Reach,
+    /// How often the circle has changed.
+    pub circles: u32,
+    /// How often it wanted something kept.
+    pub saves: u32,
     /// The call that the microphone is open for; frames are made while it is.
     pub mic: Option<CallId>,
     pub mic_opens: u32,
@@ -308,6 +316,9 @@ impl World {
         let mut settings = settings(&this.name, this.number, seed, this.address, self.now);
         settings.contacts = contacts;
         settings.invites = invites;
+        settings.requests = this.requests.values().cloned().collect();
+        settings.requests.sort_by_key(|stranger| stranger.at);
+        settings.reach = this.reach.clone();
         change(&mut settings);
         for contact in &settings.contacts {
             this.contacts.insert(contact.id, contact.clone());
@@ -410,8 +421,11 @@ impl World {
                     self.relay(side, id, datagram);
                 }
                 Output::Seek(peer) => self.seek(side, peer),
+                Output::Circle => self.sides[side].circles += 1,
+                Output::Work(peer, puzzle) => self.work(side, peer, puzzle),
                 Output::Save(id, change) => {
                     self.sides[side].store(change);
+                    self.sides[side].saves += 1;
                     self.sides[side].phone.handle(Input::Saved(id, true), now);
                 }
                 Output::Media(Media::Open(call, mic)) => {
@@ -484,6 +498,13 @@ impl Side {
             Change::RemoveInvite(token) => {
                 self.invites.remove(&token);
             }
+            Change::Reach(reach) => self.reach = reach,
+            Change::Request(stranger) => {
+                self.requests.insert(stranger.id, *stranger);
+            }
+            Change::RemoveRequest(id) => {
+                self.requests.remove(&id);
+            }
         }
     }
 }
@@ -507,6 +528,10 @@ fn side(name: &str, number: u8, seed: u8, now: Duration) -> Side {
         replies: BTreeMap::new(),
         contacts: BTreeMap::new(),
         invites: BTreeMap::new(),
+        requests: BTreeMap::new(),
+        reach: Reach::default(),
+        circles: 0,
+        saves: 0,
         mic: None,
         mic_opens: 0,
         heard: Vec::new(),
@@ -534,6 +559,8 @@ pub fn settings(name: &str, number: u8, seed: u8, address: SocketAddr, now: Dura
         name: SafeText::name(name),
         contacts: Vec::new(),
         invites: Vec::new(),
+        requests: Vec::new(),
+        reach: Reach::default(),
         addresses: vec![address],
         auto_answer: false,
     }

@@ -29,9 +29,10 @@ class Invite:
     token: bytes
     expires: int
     hints: list = field(default_factory=list)
+    public: bool = False
 
     def to_line(self):
-        shape = len(self.hints)
+        shape = len(self.hints) | self.public << 3
         tail = b""
         for at, (host, port) in enumerate(self.hints):
             packed = ipaddress.ip_address(host).packed
@@ -49,9 +50,10 @@ def parse_invite(line):
     payload = to_bytes(read("twocan", line[9:], LONG))
     version, shape = payload[0], payload[1]
     count = shape & 7
-    if version != 1 or shape & 8 or count > 4 or shape >> (4 + count):
+    if version != 1 or count > 4 or shape >> (4 + count):
         raise ValueError("an invite of a later version")
     invite = Invite(payload[2:34], payload[34:66], payload[66:82], *struct.unpack("<I", payload[82:86]))
+    invite.public = bool(shape & 8)
     at = 86
     for hint in range(count):
         size = 16 if shape >> (4 + hint) & 1 else 4

@@ -229,6 +229,7 @@ def call(phone, invite):
     theirs, name, _ = wire.read_card(phone.signal(wire.OK))
     secret = crypto.pairwise(half, theirs)
     say("contact", name=name)
+    swap_reaches(phone)
     phone.part(0)
 
     phone.reach(peer, device, secret, address, crowd(phone, peer, device, address))
@@ -311,6 +312,7 @@ def answer(phone):
     phone.session.signal(wire.OK, wire.card(half, "pia", [hint]))
     phone.doors[crypto.pairwise(theirs, half)] = phone.session.peer
     say("contact", name=name, hints=hints)
+    swap_reaches(phone)
     take_call(phone)
     say("again")
     phone.session = None
@@ -318,6 +320,17 @@ def answer(phone):
     if phone.came_by == token:
         raise SystemExit("the second call came by the invite")
     take_call(phone)
+
+
+def swap_reaches(phone):
+    """Each side tells the other under which secret it is found."""
+    theirs = phone.signal(wire.REACH)
+    if len(theirs) != 36 or theirs[:4] == bytes(4):
+        raise SystemExit("the far phone tells no secret")
+    phone.session.signal(wire.REACH_OK, theirs[:4])
+    phone.session.signal(wire.REACH, struct.pack("<I", 5) + os.urandom(32))
+    if phone.signal(wire.REACH_OK) != struct.pack("<I", 5):
+        raise SystemExit("another secret was confirmed")
 
 
 def take_call(phone):
