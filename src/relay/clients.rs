@@ -266,7 +266,8 @@ impl Ultrapeer {
 
     /// Ends the records of phones that did not come back, and sends the renewals that waited.
     pub fn tend_clients(&mut self, now: Moment) {
-        let is_over = |w: &Writer| w.left.is_some_and(|left| now.mono >= left + GRACE);
+        let grace = self.limits.grace;
+        let is_over = |w: &Writer| w.left.is_some_and(|left| now.mono >= left + grace);
         let writers = &mut self.clients.writers;
         let over: Vec<(PeerId, Writer)> = writers.extract_if(|_, writer| is_over(writer)).collect();
         for (node, writer) in over {
@@ -328,6 +329,3 @@ impl Ultrapeer {
 const MAX_STREAMS: usize = 2;
 const MAX_NAMES: usize = 256;
 const QUEUE: usize = 256;
-
-/// How long a phone may be away before others are told.
-const GRACE: Duration = Duration::from_secs(20);

@@ -81,6 +81,8 @@ pub struct Limits {
     pub reservations: usize,
     pub circuits: usize,
     pub circuits_per_address_and_minute: u32,
+    /// How long a phone may be away before those who watch it are told.
+    pub grace: Duration,
 }
 
 impl Default for Limits {
@@ -93,6 +95,7 @@ impl Default for Limits {
             reservations: 1024,
             circuits: 1024,
             circuits_per_address_and_minute: 600,
+            grace: Duration::from_secs(20),
         }
     }
 }

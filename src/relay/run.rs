@@ -1,5 +1,6 @@
 //! The one loop of an ultrapeer: what libp2p, the streams and the clock bring, and what follows.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use libp2p::futures::StreamExt;
@@ -404,8 +405,13 @@ async fn listen(
         listen: options.listen,
         why,
     };
+    // libp2p shares a port with whoever listens there already, and each then gets half of the
+    // connections. So the port is taken once in the usual way, and given up again.
+    let free = TcpListener::bind(options.listen)
+        .and_then(|probe| probe.local_addr())
+        .map_err(|error| failed(error.to_string()))?;
     swarm
-        .listen_on(tcp(options.listen))
+        .listen_on(tcp(free))
         .map_err(|error| failed(error.to_string()))?;
     let mut found = Vec::new();
     loop {
