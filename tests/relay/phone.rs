@@ -1,0 +1,286 @@
+//! The other end of an ultrapeer: a phone's directory stream, a plain node of the DHT, and somebody
+//! who writes records.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use libp2p::futures::io::{ReadHalf, WriteHalf};
+use libp2p::futures::{AsyncReadExt, StreamExt};
+use libp2p::identity::Keypair;
+use libp2p::kad::store::MemoryStore;
+use libp2p::kad::{self, QueryResult, Quorum, Record};
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::{StreamProtocol, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Stream, Swarm};
+use libp2p_stream::Control;
+use tokio::task::JoinHandle;
+use twocan::directory::{self, Blob, Content, Pen, Spot};
+use twocan::net::proxy::{FrameReader, FrameWriter, Refusal, Renewal, Reply, Request};
+use twocan::net::swarm;
+use twocan::peer::{Identity, Reach, Secret32, Seed};
+use twocan::relay::Relay;
+
+/// A phone with one directory stream.
+pub struct Phone {
+    relay: PeerId,
+    control: Control,
+    reader: FrameReader<ReadHalf<Stream>>,
+    writer: FrameWriter<WriteHalf<Stream>>,
+    swarm: JoinHandle<()>,
+}
+
+impl Phone {
+    pub async fn at(relay: &Relay) -> Phone {
+        let mut phone = Phone::deaf(relay).await;
+        phone.greeted().await;
+        phone
+    }
+
+    /// One that reads nothing by itself.
+    pub async fn deaf(relay: &Relay) -> Phone {
+        let key = Keypair::generate_ed25519();
+        let transport = swarm::transport(&key, None).expect("a transport");
+        let streams = libp2p_stream::Behaviour::new();
+        let mut control = streams.new_control();
+        let me = key.public().to_peer_id();
+        let mut swarm = Swarm::new(transport, streams, me, swarm::swarm_config());
+        let address = relay.addresses()[0].clone();
+        let node = name(&address);
+        swarm.dial(address).expect("an address");
+        let swarm = tokio::spawn(async move { while swarm.next().await.is_some() {} });
+        let (reader, writer) = directory(&mut control, node).await;
+        Phone {
+            relay: node,
+            control,
+            reader,
+            writer,
+            swarm,
+        }
+    }
+
+    /// Closes the stream and opens another.
+    pub async fn reopen(&mut self) {
+        self.writer.close().await;
+        (self.reader, self.writer) = directory(&mut self.control, self.relay).await;
+        self.greeted().await;
+    }
+
+    async fn greeted(&mut self) {
+        let hello = self.next().await;
+        let Reply::Hello { version: 1, unix } = hello else {
+            panic!("{hello:?}");
+        };
+        assert!(unix.abs_diff(self::unix()) < 5);
+    }
+
+    pub async fn open(&mut self, protocol: StreamProtocol) -> Stream {
+        let opened = self.control.open_stream(self.relay, protocol).await;
+        opened.expect("it is spoken there")
+    }
+
+    pub async fn say(&mut self, request: Request) {
+        // Somebody who is about to be dropped may be so by now.
+        let _ = self.writer.send([&request]).await;
+    }
+
+    pub async fn put(&mut self, author: &Author, record: &[u8]) {
+        let (name, value) = (author.name, record.to_vec());
+        self.say(Request::Put { name, value }).await;
+    }
+
+    pub async fn get(&mut self, name: [u8; 32]) {
+        self.say(Request::Get { name }).await;
+    }
+
+    /// Watches these, filled up with names that nobody has.
+    pub async fn watch(&mut self, names: &[[u8; 32]]) {
+        let mut names: BTreeSet<[u8; 32]> = names.iter().copied().collect();
+        while !names.len().is_multiple_of(64) {
+            names.insert(random());
+        }
+        self.say(Request::Watch { names }).await;
+    }
+
+    pub async fn next(&mut self) -> Reply {
+        let reply = tokio::time::timeout(PATIENCE, self.reader.next()).await;
+        let reply = reply.expect("something is said").expect("a good stream");
+        reply.expect("more to come")
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        self.swarm.abort();
+    }
+}
+
+type Ends = (
+    FrameReader<ReadHalf<Stream>>,
+    FrameWriter<WriteHalf<Stream>>,
+);
+
+async fn directory(control: &mut Control, node: PeerId) -> Ends {
+    let stream = control.open_stream(node, swarm::DIRECTORY).await;
+    let (read, write) = stream.expect("the directory is spoken there").split();
+    let mut writer = FrameWriter::new(write, PATIENCE);
+    let hello = Request::Hello { version: 1 };
+    writer.send([&hello]).await.expect("a good stream");
+    (FrameReader::new(read), writer)
+}
+
+/// A node of the DHT, client only.
+pub struct Node {
+    swarm: Swarm<kad::Behaviour<MemoryStore>>,
+    relay: PeerId,
+    running: usize,
+}
+
+impl Node {
+    pub async fn at(relay: &Relay, protocol: StreamProtocol) -> Node {
+        let key = Keypair::generate_ed25519();
+        let me = key.public().to_peer_id();
+        let transport = swarm::transport(&key, None).expect("a transport");
+        let kad = swarm::kad_client(protocol, me);
+        let mut swarm = Swarm::new(transport, kad, me, swarm::swarm_config());
+        let address = relay.addresses()[0].clone();
+        let relay = name(&address);
+        swarm.dial(address).expect("an address");
+        while !swarm.is_connected(&relay) {
+            swarm.next().await;
+        }
+        Node {
+            swarm,
+            relay,
+            running: 0,
+        }
+    }
+
+    /// Puts a record there and waits for what becomes of it.
+    pub async fn put(&mut self, record: Record, quorum: Quorum) {
+        let to = [self.relay].into_iter();
+        self.swarm.behaviour_mut().put_record_to(record, to, quorum);
+        self.running += 1;
+        self.idle().await;
+    }
+
+    pub fn send(&mut self, record: Record) {
+        let to = [self.relay].into_iter();
+        self.swarm
+            .behaviour_mut()
+            .put_record_to(record, to, Quorum::One);
+        self.running += 1;
+    }
+
+    /// Waits until all that was sent has arrived, or has not.
+    pub async fn idle(&mut self) {
+        while self.running > 0 {
+            let event = tokio::time::timeout(PATIENCE, self.swarm.select_next_some()).await;
+            if let SwarmEvent::Behaviour(kad::Event::OutboundQueryProgressed {
+                result: QueryResult::PutRecord(_),
+                ..
+            }) = event.expect("it goes on")
+            {
+                self.running -= 1;
+            }
+        }
+    }
+}
+
+/// Somebody with a name of his own in the directory.
+pub struct Author {
+    pub name: [u8; 32],
+    pen: Pen,
+    since: u64,
+}
+
+impl Author {
+    pub fn new() -> Author {
+        let identity = Identity::from_seed(&Seed::from_bytes(random()));
+        let reach = Reach {
+            version: 1,
+            secret: Secret32::new(random()),
+        };
+        let spot = Spot::location(identity.id(), &reach);
+        let pen = Pen::new(&identity.blinder(), &spot, 1);
+        Author {
+            name: pen.name().0,
+            pen,
+            since: unix() * 1000,
+        }
+    }
+
+    /// The record that says `what`, the `number`th of this author, good until `validity`.
+    pub fn record(&self, what: u32, number: u64, validity: u64) -> Vec<u8> {
+        let content = Content::Slot(Reach {
+            version: what,
+            secret: Secret32::new([1; 32]),
+        });
+        let blob: Blob = self.pen.seal(&content, &[what as u8; 32]);
+        self.pen.sign(&blob, self.sequence(number), validity)
+    }
+
+    pub fn sequence(&self, number: u64) -> u64 {
+        self.since + number
+    }
+
+    pub fn key(&self) -> Vec<u8> {
+        directory::Name(self.name).key()
+    }
+
+    pub fn told(&self, record: &[u8]) -> Reply {
+        Reply::Record {
+            name: self.name,
+            value: record.to_vec(),
+        }
+    }
+
+    pub fn refused(&self, why: Refusal) -> Reply {
+        Reply::Refused {
+            name: self.name,
+            why,
+        }
+    }
+}
+
+/// The directory's words for a renewal.
+pub fn renewal(renewal: &Renewal) -> directory::Renewal {
+    let [signature_v1, signature_v2] = renewal.signatures;
+    directory::Renewal {
+        sequence: renewal.sequence,
+        validity: renewal.validity,
+        signature_v1,
+        signature_v2,
+    }
+}
+
+pub fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("random numbers");
+    bytes
+}
+
+#[expect(clippy::disallowed_methods, reason = "records have real times")]
+pub fn unix() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("after 1970").as_secs()
+}
+
+/// Where an address of TCP is.
+pub fn socket(address: &Multiaddr) -> SocketAddr {
+    let mut parts = address.iter();
+    match (parts.next(), parts.next()) {
+        (Some(Protocol::Ip4(ip)), Some(Protocol::Tcp(port))) => (ip, port).into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn name(address: &Multiaddr) -> PeerId {
+    match address.iter().last() {
+        Some(Protocol::P2p(node)) => node,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
