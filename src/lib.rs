@@ -12,7 +12,7 @@
 //! main    --> cli, config, disk, engine, control, tui, relay
 //! tui     --> api, peer, config                 never engine, net, audio, phone
 //! control --> api, peer                         a unix socket: the same commands and events
-//! engine  --> phone, net, audio, disk, api, peer, config
+//! engine  --> phone, net, directory, audio, disk, api, peer, config
 //! relay   --> net, directory, peer, config      an ultrapeer, on which phones lean
 //! net     --> phone::types, directory, peer, config     sockets and libp2p live here only
 //! audio   --> phone::types, voice, config       devices and codec live here only

@@ -13,7 +13,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("control", &["api", "peer"]),
     (
         "engine",
-        &["phone", "net", "audio", "disk", "api", "peer", "config"],
+        &[
+            "phone",
+            "net",
+            "directory",
+            "audio",
+            "disk",
+            "api",
+            "peer",
+            "config",
+        ],
     ),
     ("relay", &["net", "directory", "peer", "config"]),
     ("directory", &["peer"]),

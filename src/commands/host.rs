@@ -60,6 +60,8 @@ pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         keys,
         listen: settings.listen.addr(),
         audio: audio(&settings, &config),
+        network: settings.network,
+        bootstrap: settings.bootstrap.clone(),
         auto_answer: settings.answer == Answer::Auto,
     })?;
     let stop = Arc::new(Notify::new());

@@ -114,6 +114,11 @@ impl Home {
         self.state.join("relay.port")
     }
 
+    /// Remembers what was known of the network.
+    pub fn network_file(&self) -> PathBuf {
+        self.state.join("network.toml")
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.runtime.join("control.sock")
     }

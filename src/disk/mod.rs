@@ -17,6 +17,7 @@ mod lock;
 mod port;
 mod relay;
 mod sealed;
+mod surroundings;
 mod writer;
 
 pub use contacts::{Contacts, Store};
@@ -28,4 +29,5 @@ pub use key::Keys;
 pub use lock::HomeLock;
 pub use port::{load_port, save_port};
 pub use relay::{relay_key, relay_port, save_relay_port};
+pub use surroundings::Surroundings;
 pub use writer::{Job, Writer};

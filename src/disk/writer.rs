@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use crate::api::HistoryView;
-use crate::disk::{Contacts, DiskError, History, Home, HomeLock, Store};
+use crate::disk::{Contacts, DiskError, History, Home, HomeLock, Store, Surroundings};
 use crate::peer::{Contact, Invite, PeerId, Reach, Stranger};
 
 /// One change to what is kept.
@@ -25,6 +25,7 @@ pub enum Job {
     /// The newest entry that equals this one.
     RemoveHistory(Box<HistoryView>),
     ClearHistory,
+    PutSurroundings(Box<Surroundings>),
 }
 
 /// Carries out jobs in the order in which they were handed in, and says of each when it is on the
@@ -126,6 +127,10 @@ impl<D: FnMut(u64, Result<(), &DiskError>)> Work<D> {
                     });
                 }
                 Job::ClearHistory => self.history(&mut changes, tag, History::clear),
+                Job::PutSurroundings(known) => {
+                    let written = known.save(&self.home);
+                    (self.done)(tag, written.as_ref().map(drop));
+                }
                 change => changes.push((tag, change)),
             }
         }
@@ -177,7 +182,10 @@ fn apply(contacts: &mut Contacts, job: Job) -> Result<(), DiskError> {
         Job::SetReach(reach) => contacts.set_reach(reach),
         Job::PutRequest(request) => contacts.put_request(*request),
         Job::RemoveRequest(id) => drop(contacts.remove_request(&id)),
-        Job::AddHistory(_) | Job::RemoveHistory(_) | Job::ClearHistory => {}
+        Job::AddHistory(_)
+        | Job::RemoveHistory(_)
+        | Job::ClearHistory
+        | Job::PutSurroundings(_) => {}
     }
     Ok(())
 }

@@ -25,6 +25,10 @@ impl Run {
                 self.parts.audio.gain(gain);
                 Done::Nothing
             }),
+            Command::Announce { standing } => {
+                self.announce_standing(standing);
+                Ok(Done::Nothing)
+            }
             Command::ClearHistory => {
                 self.parts.book.clear();
                 return self.parts.keep.request(listener, id, Job::ClearHistory);
@@ -68,8 +72,8 @@ impl Run {
             audio: self.sound.clone(),
             calls: phone.calls,
             contacts: phone.contacts,
-            network: Default::default(),
-            standing: Default::default(),
+            network: self.parts.finder.view.clone(),
+            standing: self.parts.finder.known.standing,
             requests: phone.requests,
             history: self.parts.book.past(),
         }

@@ -5,20 +5,24 @@ use std::time::Instant;
 use super::run::Run;
 use crate::api::{CallId, Done, Event, Refusal, Reply, RequestId};
 use crate::audio::{AudioEvent, AudioStats};
-use crate::phone::types::{Frame, Input, Media, Now, Output};
+use crate::phone::types::{Frame, Input, Media, Now, Output, Path};
 
 impl Run {
     pub(super) fn apply(&mut self, output: Output) {
         let parts = &mut self.parts;
         match output {
+            Output::Transmit(Path::Circuit(circuit), datagram) => {
+                parts.finder.node.send(circuit, &datagram);
+            }
             Output::Transmit(path, datagram) => parts.net.send(path, &datagram),
             Output::Voice(call, frame) => parts.audio.push(call, frame),
             Output::Media(media) => self.serve(media),
             Output::Event(event) => self.happen(event),
             Output::Reply(request, result) => self.reply(request, result),
             Output::Save(id, change) => parts.keep.change(id, change),
-            Output::Seek(peer) => self.tell_phone(Input::NoWay(peer)),
-            Output::Circle | Output::Work(..) => {}
+            Output::Seek(peer) => self.seek(peer),
+            Output::Circle => self.tell_keeper_of_circle(),
+            Output::Work(peer, puzzle) => self.work(peer, puzzle),
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::listeners::ListenerId;
 use crate::api::{HistoryView, RequestId};
-use crate::disk::{Contacts, DiskError, Home, HomeLock, Job, Writer};
+use crate::disk::{Contacts, DiskError, Home, HomeLock, Job, Surroundings, Writer};
 use crate::phone::types::{Change, SaveId};
 
 /// Hands jobs to the writer and keeps what could not be written.
@@ -28,6 +28,7 @@ pub(super) struct Keep {
 pub(super) enum Kept {
     Change(SaveId, Result<(), String>),
     History(Result<(), String>),
+    Remembered(Result<(), String>),
     /// The answer to a request.
     Answer(ListenerId, RequestId, Result<(), String>),
 }
@@ -36,6 +37,7 @@ pub(super) enum Kept {
 enum Doing {
     Change(SaveId),
     AddHistory(Box<HistoryView>),
+    Remember,
     Request(ListenerId, RequestId),
 }
 
@@ -79,6 +81,11 @@ impl Keep {
             let line = Box::new(line);
             self.submit(Doing::AddHistory(line.clone()), Job::AddHistory(line));
         }
+    }
+
+    /// Keeps what is known of the network for the next run.
+    pub(super) fn remember(&mut self, known: Surroundings) {
+        self.submit(Doing::Remember, Job::PutSurroundings(Box::new(known)));
     }
 
     /// Does `job` for a request; its answer comes when it is done.
@@ -141,6 +148,7 @@ impl Keep {
     fn kept(&mut self, doing: Doing, result: Result<(), String>) -> Kept {
         match doing {
             Doing::Change(id) => Kept::Change(id, result),
+            Doing::Remember => Kept::Remembered(result),
             Doing::Request(listener, request) => Kept::Answer(listener, request, result),
             Doing::AddHistory(line) => {
                 if result.is_err() && self.unwritten.len() < UNWRITTEN {

@@ -8,7 +8,9 @@ mod answer;
 mod apply;
 mod book;
 mod clock;
+mod finder;
 mod keep;
+mod labour;
 mod listeners;
 mod renewal;
 mod run;
@@ -17,17 +19,22 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::api::{Message, Request};
 use crate::audio::{self, Audio, AudioError};
-use crate::disk::{self, DiskError, History, Home, HomeLock, Keys, Store};
-use crate::net::{Net, NetError};
+use crate::config::Network;
+use crate::directory::Keeper;
+use crate::disk::{self, DiskError, History, Home, HomeLock, Keys, Store, Surroundings};
+use crate::net::{Net, NetError, Node, NodeError, NodeOptions};
 use crate::peer::{DeviceKeys, PeerId};
 use crate::phone::{Phone, Settings};
 use book::Book;
 use clock::Clock;
+use finder::Finder;
 use keep::Keep;
+use labour::Labour;
 use listeners::{MESSAGES, REQUESTS};
 use renewal::Renewal;
 use run::{Join, Run};
@@ -43,6 +50,10 @@ pub struct Options {
     /// Where to listen. Port 0 picks, and tries that of the last run first.
     pub listen: SocketAddr,
     pub audio: audio::Settings,
+    /// Which directory is used, and through whom it is entered.
+    pub network: Network,
+    /// Multiaddrs.
+    pub bootstrap: Vec<String>,
     /// Answer each contact at once, with the microphone open.
     pub auto_answer: bool,
 }
@@ -155,6 +166,8 @@ pub enum EngineError {
     #[error(transparent)]
     Net(#[from] NetError),
     #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
     Disk(#[from] DiskError),
     #[error(transparent)]
     Audio(#[from] AudioError),
@@ -185,11 +198,19 @@ fn assemble(
     }
     let net = open_net(options.listen, &home)?;
     let (audio, audio_events) = Audio::start(options.audio)?;
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(EngineError::Random)?;
+    let seed = random()?;
     let identity = keys.identity();
     let id = identity.id();
     let device = DeviceKeys::from_secrets(**keys.device.x_secret(), *keys.device.d_secret());
+    let keeper = Keeper::new(random()?, &identity);
+    let known = Surroundings::load(&home);
+    let is_used = options.network != Network::None;
+    let (node, news) = Node::start(NodeOptions {
+        network: options.network,
+        bootstrap: options.bootstrap,
+        cache: known.nodes.clone(),
+        decoys: decoys(&keys.device),
+    })?;
     let (renewal, cert) = Renewal::begin(identity, keys.device, now.unix);
     let addresses = net.addresses();
     let settings = Settings {
@@ -214,12 +235,27 @@ fn assemble(
         keep: Keep::start(options.lock, home, contacts)?,
         book: Book::new(history.entries),
         renewal,
+        finder: Finder::new(node, news, keeper, known, is_used),
+        labour: Labour::new(),
         joins,
         stop,
         id,
         name: keys.name,
         addresses,
     }))
+}
+
+fn random() -> Result<[u8; 32], EngineError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(EngineError::Random)?;
+    Ok(bytes)
+}
+
+/// From which the names are made that hide the watched ones: the same at each start, or comparing
+/// two starts would tell them apart.
+fn decoys(device: &DeviceKeys) -> [u8; 32] {
+    let hash = Sha256::new().chain_update(b"twocan/1 decoys\0");
+    hash.chain_update(device.d_secret()).finalize().into()
 }
 
 /// Opens the port, and remembers it if it was picked.

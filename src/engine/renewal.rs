@@ -9,6 +9,8 @@ pub(super) struct Renewal {
     device: DeviceKeys,
     /// When the last one was issued, in seconds since 1970.
     issued: u64,
+    /// The last one.
+    cert: DeviceCert,
 }
 
 impl Renewal {
@@ -18,18 +20,24 @@ impl Renewal {
         device: DeviceKeys,
         unix: u64,
     ) -> (Renewal, DeviceCert) {
-        let mut renewal = Renewal {
+        let cert = issue(&identity, &device, unix);
+        let renewal = Renewal {
             identity,
             device,
             issued: unix,
+            cert: cert.clone(),
         };
-        let cert = renewal.issue(unix);
         (renewal, cert)
     }
 
     /// A new certificate if the last one is a day old, or the calendar has jumped back.
     pub(super) fn due(&mut self, unix: u64) -> Option<DeviceCert> {
-        (unix.abs_diff(self.issued) >= DAY).then(|| self.issue(unix))
+        if unix.abs_diff(self.issued) < DAY {
+            return None;
+        }
+        self.issued = unix;
+        self.cert = issue(&self.identity, &self.device, unix);
+        Some(self.cert.clone())
     }
 
     /// How long until the next one, in seconds.
@@ -37,14 +45,17 @@ impl Renewal {
         DAY.saturating_sub(unix.abs_diff(self.issued))
     }
 
-    fn issue(&mut self, unix: u64) -> DeviceCert {
-        self.issued = unix;
-        let second = |unix: u64| u32::try_from(unix).unwrap_or(u32::MAX);
-        let from = unix.saturating_sub(BACKDATED);
-        let until = from + LIFE;
-        self.identity
-            .certify(&self.device, second(from), second(until), NO_CAPS)
+    /// The last certificate, and the `X_d` that it is for.
+    pub(super) fn device(&self) -> (DeviceCert, [u8; 32]) {
+        (self.cert.clone(), self.device.x_public())
     }
+}
+
+fn issue(identity: &Identity, device: &DeviceKeys, unix: u64) -> DeviceCert {
+    let second = |unix: u64| u32::try_from(unix).unwrap_or(u32::MAX);
+    let from = unix.saturating_sub(BACKDATED);
+    let until = from + LIFE;
+    identity.certify(device, second(from), second(until), NO_CAPS)
 }
 
 const DAY: u64 = 24 * 3600;

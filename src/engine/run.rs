@@ -13,13 +13,16 @@ use tokio::time::Sleep;
 
 use super::book::Book;
 use super::clock::Clock;
+use super::finder::Finder;
 use super::keep::{Keep, Kept};
+use super::labour::Labour;
 use super::listeners::{ListenerId, Listeners};
 use super::renewal::Renewal;
 use crate::api::{
     AudioView, Done, Event, Message, Refusal, Reply, Request, RequestId, Stamped, Trouble,
 };
 use crate::audio::{Audio, AudioEvent};
+use crate::directory;
 use crate::net::Net;
 use crate::peer::{PeerId, SafeText};
 use crate::phone::Phone;
@@ -35,6 +38,8 @@ pub(super) struct Parts {
     pub(super) keep: Keep,
     pub(super) book: Book,
     pub(super) renewal: Renewal,
+    pub(super) finder: Finder,
+    pub(super) labour: Labour,
     pub(super) joins: mpsc::Receiver<Join>,
     pub(super) stop: Arc<Notify>,
     pub(super) id: PeerId,
@@ -91,12 +96,15 @@ impl Run {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         // What the phone wants at its birth.
         self.drain();
+        self.begin_to_find();
         while !self.is_over() {
             let is_timed = self.set_timer(timer.as_mut());
             let parts = &mut self.parts;
             tokio::select! {
                 () = parts.net.readable() => self.receive(),
                 () = parts.audio.urgent() => self.listen_in(),
+                event = parts.finder.news() => self.take_news(event),
+                done = parts.labour.done() => self.take_work(done),
                 () = &mut timer, if is_timed => self.be_on_time(),
                 kept = parts.keep.done() => self.settle(kept),
                 (listener, request) = self.listeners.next() => self.request(listener, request),
@@ -149,9 +157,14 @@ impl Run {
         let now = self.parts.clock.now();
         if let Some(cert) = self.parts.renewal.due(now.unix) {
             self.tell_phone(Input::Certificate(Box::new(cert)));
+            self.tell_keeper_of_device();
         }
         if self.parts.phone.deadline().is_some_and(|at| at <= now.mono) {
             self.tell_phone(Input::Timeout);
+        }
+        let keeper = self.parts.finder.keeper.deadline();
+        if keeper.is_some_and(|at| at <= now.mono) {
+            self.tell_keeper(directory::Input::Timeout);
         }
     }
 
@@ -162,8 +175,10 @@ impl Run {
                 self.announce(Event::Error { why });
                 self.tell_phone(Input::Saved(id, false));
             }
-            Kept::History(Ok(())) => {}
-            Kept::History(Err(why)) => self.announce(Event::Error { why }),
+            Kept::History(Ok(())) | Kept::Remembered(Ok(())) => {}
+            Kept::History(Err(why)) | Kept::Remembered(Err(why)) => {
+                self.announce(Event::Error { why })
+            }
             Kept::Answer(listener, reply, result) => {
                 let trouble = Trouble::Other;
                 let result = result.map(|()| Done::Nothing);
@@ -201,12 +216,15 @@ impl Run {
         if self.ending.is_none() {
             self.ending = Some(self.parts.clock.now().mono + LAST_WORDS);
             self.tell_phone(Input::Shutdown);
+            self.sign_off();
         }
     }
 
     fn is_over(&self) -> bool {
         self.ending.is_some_and(|end| {
-            let is_silent = self.parts.phone.deadline().is_none() && self.parts.keep.is_idle();
+            let is_silent = self.parts.phone.deadline().is_none()
+                && self.parts.keep.is_idle()
+                && !self.parts.finder.is_signing_off();
             is_silent || self.parts.clock.now().mono >= end
         })
     }
@@ -222,7 +240,12 @@ impl Run {
     fn set_timer(&self, timer: std::pin::Pin<&mut Sleep>) -> bool {
         let now = self.parts.clock.now();
         let renewal = now.mono + Duration::from_secs(self.parts.renewal.in_seconds(now.unix));
-        let deadlines = [self.parts.phone.deadline(), self.ending, Some(renewal)];
+        let deadlines = [
+            self.parts.phone.deadline(),
+            self.parts.finder.keeper.deadline(),
+            self.ending,
+            Some(renewal),
+        ];
         let Some(first) = deadlines.into_iter().flatten().min() else {
             return false;
         };

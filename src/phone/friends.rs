@@ -99,7 +99,8 @@ impl Phone {
             uses: uses.clamp(1, 100),
             claimed_by: Vec::new(),
             // What everybody may read says nothing of where this phone is.
-            hints: if public {
+            // Whoever has the invite finds the phone by it, and it tells no address to anybody else.
+            hints: if public || self.sky.is_findable {
                 Vec::new()
             } else {
                 self.me.addresses.clone()

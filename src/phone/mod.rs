@@ -217,6 +217,7 @@ impl Phone {
                 self.take_announcement(peer, presence, seen, now);
             }
             Input::Located(peer, device) => self.take_location(peer, device, now),
+            Input::Findable(is_findable) => self.sky.is_findable = is_findable,
             Input::Online(is_online) => self.take_online(is_online),
             Input::Reach(peer, reach) => self.learn_reach(peer, reach),
             Input::Worked(peer, nonce) => self.take_work(peer, nonce, now),

@@ -14,6 +14,8 @@ use crate::peer::PeerId;
 pub struct Sky {
     /// The directory can be asked.
     pub is_online: bool,
+    /// Others can find this phone there.
+    pub is_findable: bool,
     /// What it says of contacts, as far as it says anything.
     announced: BTreeMap<PeerId, Presence>,
 }
@@ -22,6 +24,7 @@ impl Sky {
     pub fn new() -> Sky {
         Sky {
             is_online: true,
+            is_findable: false,
             announced: BTreeMap::new(),
         }
     }

@@ -112,6 +112,9 @@ pub enum Input<'a> {
     Worked(PeerId, u64),
     /// Whether the directory can be asked at all. True until said otherwise.
     Online(bool),
+    /// Whether this phone can be found by the directory: then its invites name no address. False
+    /// until said otherwise.
+    Findable(bool),
     /// End all calls and sessions; the phone says BYE to everybody.
     Shutdown,
 }

@@ -14,6 +14,7 @@ use twocan::api::{
     CallState, Command, Done, Event, HistoryView, Refusal, Stamped, Status, Switch, Why,
 };
 use twocan::audio::{Backend, Settings};
+use twocan::config::Network;
 use twocan::control::{Client, ClientError};
 use twocan::disk::{Home, HomeLock, Keys};
 use twocan::engine::{Engine, Handle, Options};
@@ -246,6 +247,8 @@ pub fn start(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Han
         keys,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         audio: Settings::new(backend),
+        network: Network::None,
+        bootstrap: Vec::new(),
         auto_answer,
     };
     Engine::start(options).expect("an engine")

@@ -279,7 +279,7 @@ impl Running {
             .collect();
         let change = directory::Renewal {
             sequence: renewal.sequence,
-            validity: renewal.validity / 1_000_000_000,
+            validity: renewal.validity,
             signature_v1: renewal.signatures[0],
             signature_v2: renewal.signatures[1],
         };

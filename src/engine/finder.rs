@@ -1,0 +1,287 @@
+//! Finding people: what the phone, the directory and the node have to say to each other.
+//!
+//! The phone says whom it seeks and whom it knows, the keeper of the directory decides what is
+//! published and looked up, the node does it. Here is only carried, and nobody waits for anybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::mpsc;
+
+use super::run::Run;
+use crate::api::{Event, NetworkState, NetworkView, Presence, Standing};
+use crate::directory::{self, Announced, Keeper, Moment, Name, State};
+use crate::disk::Surroundings;
+use crate::net::{Node, NodeCommand, NodeEvent, NodeState, Phase};
+use crate::peer::PeerId;
+use crate::phone::types::{CircuitId, Input, Path};
+
+/// The directory and the node, and what is under way between them and the phone.
+#[derive(Debug)]
+pub(super) struct Finder {
+    pub(super) node: Node,
+    pub(super) events: mpsc::Receiver<NodeEvent>,
+    pub(super) keeper: Keeper,
+    pub(super) view: NetworkView,
+    pub(super) known: Surroundings,
+    /// Not with `network = "none"`.
+    is_used: bool,
+    /// Whom the open tickets of [`NodeCommand::Meet`] are for.
+    meetings: BTreeMap<u64, PeerId>,
+    last_ticket: u64,
+    /// Last words that the network has not confirmed yet.
+    signing_off: BTreeSet<Name>,
+    is_ending: bool,
+}
+
+impl Finder {
+    pub(super) fn new(
+        node: Node,
+        events: mpsc::Receiver<NodeEvent>,
+        keeper: Keeper,
+        known: Surroundings,
+        is_used: bool,
+    ) -> Finder {
+        Finder {
+            is_used,
+            node,
+            events,
+            keeper,
+            view: NetworkView::default(),
+            known,
+            meetings: BTreeMap::new(),
+            last_ticket: 0,
+            signing_off: BTreeSet::new(),
+            is_ending: false,
+        }
+    }
+
+    /// The network does not know yet that this phone is going.
+    pub(super) fn is_signing_off(&self) -> bool {
+        !self.signing_off.is_empty()
+    }
+
+    /// The next thing that the node has to tell; pending for ever when it has ended. Cancel safe.
+    pub(super) async fn news(&mut self) -> NodeEvent {
+        match self.events.recv().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn meet(&mut self, id: PeerId, peer: Vec<u8>, relays: Vec<Vec<u8>>) {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        let meet = NodeCommand::Meet {
+            ticket,
+            peer,
+            relays,
+        };
+        if self.node.ask(meet) {
+            self.meetings.insert(ticket, id);
+        }
+    }
+}
+
+impl Run {
+    /// What the directory has to know before anything else.
+    pub(super) fn begin_to_find(&mut self) {
+        let standing = self.parts.finder.known.standing;
+        self.tell_keeper(directory::Input::Standing(state(standing)));
+        self.tell_keeper_of_device();
+        self.tell_keeper_of_circle();
+        if self.parts.finder.is_used {
+            self.tell_phone(Input::Online(false));
+        }
+    }
+
+    pub(super) fn tell_keeper_of_circle(&mut self) {
+        let circle = self.parts.phone.circle();
+        self.tell_keeper(directory::Input::Circle(circle));
+    }
+
+    pub(super) fn tell_keeper_of_device(&mut self) {
+        let (cert, x_public) = self.parts.renewal.device();
+        self.tell_keeper(directory::Input::Device(cert, x_public));
+    }
+
+    /// The phone wants ways to that peer.
+    pub(super) fn seek(&mut self, peer: PeerId) {
+        self.tell_keeper(directory::Input::Seek(peer));
+    }
+
+    /// The owner wants his contacts to be told something else.
+    pub(super) fn announce_standing(&mut self, standing: Standing) {
+        let finder = &mut self.parts.finder;
+        finder.known.standing = standing;
+        let known = finder.known.clone();
+        self.parts.keep.remember(known);
+        self.tell_keeper(directory::Input::Standing(state(standing)));
+        self.announce(Event::Standing { standing });
+    }
+
+    /// Signs off, so that contacts see at once that this phone has gone.
+    pub(super) fn sign_off(&mut self) {
+        self.parts.finder.is_ending = true;
+        self.tell_keeper(directory::Input::Standing(State::Off));
+    }
+
+    pub(super) fn tell_keeper(&mut self, input: directory::Input) {
+        let now = self.parts.clock.now();
+        let moment = Moment {
+            mono: now.mono,
+            unix: now.unix,
+        };
+        self.parts.finder.keeper.handle(input, moment);
+        while let Some(output) = self.parts.finder.keeper.poll() {
+            self.obey_keeper(output);
+        }
+    }
+
+    fn obey_keeper(&mut self, output: directory::Output) {
+        use directory::Output;
+        let finder = &mut self.parts.finder;
+        match output {
+            Output::Put { name, value } => {
+                if finder.is_ending {
+                    finder.signing_off.insert(name);
+                }
+                let name = name.0;
+                self.ask_node(NodeCommand::Put { name, value });
+            }
+            Output::Watch(names) => {
+                let names = names.into_iter().map(|name| name.0).collect();
+                self.ask_node(NodeCommand::Watch(names));
+            }
+            Output::Get(name) => self.ask_node(NodeCommand::Get { name: name.0 }),
+            Output::Seen { id, presence, at } => {
+                self.tell_phone(Input::Announced(id, seen(presence), at));
+            }
+            Output::Located {
+                id,
+                device,
+                peer,
+                relays,
+            } => {
+                finder.meet(id, peer, relays);
+                self.tell_phone(Input::Located(id, device));
+            }
+            Output::NotLocated { id } => self.tell_phone(Input::NoWay(id)),
+            Output::Reach { id, reach } => self.tell_phone(Input::Reach(id, reach)),
+        }
+    }
+
+    /// Should the node be swamped, the keeper asks again by its own timers.
+    fn ask_node(&mut self, command: NodeCommand) {
+        if !self.parts.finder.node.ask(command) {
+            tracing::debug!("the network thread does not keep up");
+        }
+    }
+
+    /// Something comes from the network's thread.
+    pub(super) fn take_news(&mut self, event: NodeEvent) {
+        use directory::Input as Told;
+        match event {
+            NodeEvent::State(state) => self.take_state(state),
+            NodeEvent::Routes { peer, relays } => {
+                self.tell_keeper(Told::Routes { peer, relays });
+            }
+            NodeEvent::Record { name, value } => {
+                let name = Name(name);
+                self.tell_keeper(Told::Record { name, value });
+            }
+            NodeEvent::Gone { name, sequence } => {
+                let name = Name(name);
+                self.tell_keeper(Told::Gone { name, sequence });
+            }
+            NodeEvent::Absent { name } => self.tell_keeper(Told::Absent { name: Name(name) }),
+            NodeEvent::Stored { name, copies } => {
+                let name = Name(name);
+                self.parts.finder.signing_off.remove(&name);
+                self.tell_keeper(Told::Stored { name, copies });
+            }
+            NodeEvent::Refused { name, why } => {
+                tracing::debug!(?why, "a record was not published");
+                self.parts.finder.signing_off.remove(&Name(name));
+                self.tell_keeper(Told::Refused { name: Name(name) });
+            }
+            NodeEvent::Clock { offset_s } => self.tell_keeper(Told::Clock { offset_s }),
+            NodeEvent::Met { ticket, circuit } => self.take_meeting(ticket, circuit),
+            // The caller speaks first; until then there is nothing to do.
+            NodeEvent::Incoming(_) => {}
+            NodeEvent::Datagram(circuit, bytes) => {
+                self.tell_phone(Input::Receive(Path::Circuit(circuit), &bytes));
+            }
+            NodeEvent::Closed(circuit) => {
+                self.tell_phone(Input::PathGone(Path::Circuit(circuit)));
+            }
+            NodeEvent::GoodPeers(nodes) => {
+                let known = &mut self.parts.finder.known;
+                known.nodes = nodes;
+                let known = known.clone();
+                self.parts.keep.remember(known);
+            }
+        }
+    }
+
+    fn take_state(&mut self, state: NodeState) {
+        let view = view(state);
+        if view == self.parts.finder.view {
+            return;
+        }
+        let online = |state| matches!(state, NetworkState::Online | NetworkState::Reachable);
+        let was_online = online(self.parts.finder.view.state);
+        let is_online = online(view.state);
+        self.parts.finder.view = view.clone();
+        let is_findable = view.state == NetworkState::Reachable;
+        self.announce(Event::Network { network: view });
+        self.tell_phone(Input::Findable(is_findable));
+        if was_online != is_online {
+            self.tell_phone(Input::Online(is_online));
+            self.tell_keeper(directory::Input::Online(is_online));
+        }
+    }
+
+    fn take_meeting(&mut self, ticket: u64, circuit: Option<CircuitId>) {
+        let Some(peer) = self.parts.finder.meetings.remove(&ticket) else {
+            return;
+        };
+        self.tell_phone(match circuit {
+            Some(circuit) => Input::Way(peer, Path::Circuit(circuit)),
+            None => Input::NoWay(peer),
+        });
+    }
+}
+
+fn view(state: NodeState) -> NetworkView {
+    NetworkView {
+        state: match state.phase {
+            Phase::Off => NetworkState::Off,
+            Phase::Joining => NetworkState::Joining,
+            Phase::Offline => NetworkState::Offline,
+            Phase::Online => NetworkState::Online,
+            Phase::Reachable => NetworkState::Reachable,
+        },
+        ultrapeers: state.ultrapeers,
+        relays: state.relays,
+        words: state.words,
+    }
+}
+
+fn state(standing: Standing) -> State {
+    match standing {
+        Standing::Available => State::Available,
+        Standing::Away => State::Away,
+        Standing::DoNotDisturb => State::DoNotDisturb,
+        Standing::Invisible => State::Off,
+    }
+}
+
+fn seen(announced: Announced) -> Presence {
+    match announced {
+        Announced::Unknown => Presence::Unknown,
+        Announced::Offline => Presence::Offline,
+        Announced::Available => Presence::Reachable,
+        Announced::Away => Presence::Away,
+        Announced::DoNotDisturb => Presence::DoNotDisturb,
+    }
+}
