@@ -142,14 +142,17 @@ pub fn kad_client(protocol: StreamProtocol, id: PeerId) -> kad::Behaviour<Memory
 }
 
 /// Under which ultrapeers say on the public DHT that they are there. `shard` is below [`SHARDS`].
-pub fn ultrapeers_key(shard: usize) -> kad::RecordKey {
-    let hash = Sha256::digest(format!("/twocan/ultrapeer/1/{shard}"));
+pub fn ultrapeers_key(shard: u8) -> kad::RecordKey {
+    let hash = Sha256::new()
+        .chain_update(b"/twocan/ultrapeer/1/")
+        .chain_update([shard])
+        .finalize();
     // A multihash: SHA-256, 32 bytes.
     kad::RecordKey::from([&[0x12, 0x20], &hash[..]].concat())
 }
 
 /// So that the nodes near one key do not carry them all.
-pub const SHARDS: usize = 8;
+pub const SHARDS: u8 = 8;
 
 /// At most so many connections in all, and half of them while they come up.
 pub fn limits(established: u32, per_peer: u32) -> connection_limits::Behaviour {

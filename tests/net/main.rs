@@ -10,3 +10,4 @@ mod asking;
 mod entering;
 mod hostile;
 mod meeting;
+mod ultrapeer;

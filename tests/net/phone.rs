@@ -37,6 +37,7 @@ impl Phone {
             bootstrap,
             cache: Vec::new(),
             decoys: [7; 32],
+            lan: false,
         };
         let (node, events) = Node::start(options).expect("good addresses");
         Phone {
@@ -115,6 +116,16 @@ impl Phone {
         loop {
             if let NodeEvent::Datagram(circuit, bytes) = self.next().await {
                 return (circuit, bytes.into());
+            }
+        }
+    }
+
+    /// The next event that is not the end of a circuit.
+    pub async fn other_than_closed(&mut self) -> NodeEvent {
+        loop {
+            match self.next().await {
+                NodeEvent::Closed(_) => {}
+                event => return event,
             }
         }
     }

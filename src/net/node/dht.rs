@@ -99,7 +99,7 @@ impl Running {
         if let Ok(query) = self.kad().bootstrap() {
             self.dht.queries.insert(query, Query::Aside);
         }
-        let shard = getrandom::u32().unwrap_or(0) as usize % swarm::SHARDS;
+        let shard = getrandom::u32().unwrap_or(0) as u8 % swarm::SHARDS;
         let query = self.kad().get_providers(swarm::ultrapeers_key(shard));
         self.dht.queries.insert(query, Query::Aside);
     }

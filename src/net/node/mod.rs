@@ -11,6 +11,7 @@ mod dht;
 mod directory;
 mod events;
 mod gossip;
+mod lan;
 mod meet;
 mod outbox;
 mod pause;
@@ -24,6 +25,7 @@ mod telling;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::thread;
 
 use tokio::sync::mpsc;
@@ -31,6 +33,7 @@ use tokio::time::Instant;
 
 use crate::config::Network;
 use crate::net::proxy::Refusal;
+use crate::peer::{PeerId, Secret32};
 use crate::phone::types::CircuitId;
 
 /// How the node starts.
@@ -44,6 +47,8 @@ pub struct NodeOptions {
     /// The same at each start: of it are made the names that hide among them those that are
     /// really watched.
     pub decoys: [u8; 32],
+    /// Whether contacts are looked for in the LAN. Not for phones that listen on the loopback.
+    pub lan: bool,
 }
 
 impl fmt::Debug for NodeOptions {
@@ -52,6 +57,7 @@ impl fmt::Debug for NodeOptions {
             .field("network", &self.network)
             .field("bootstrap", &self.bootstrap)
             .field("cache", &self.cache)
+            .field("lan", &self.lan)
             .finish_non_exhaustive()
     }
 }
@@ -66,6 +72,12 @@ pub enum NodeCommand {
     Watch(BTreeSet<[u8; 32]>),
     /// Read this record once. Answered by [`NodeEvent::Record`] or [`NodeEvent::Absent`].
     Get { name: [u8; 32] },
+    /// Look for contacts in the LAN: each with the secret of its location. `own` is ours and our UDP
+    /// port, by which they find us; without it nothing is announced.
+    Lan {
+        own: Option<(Secret32, u16)>,
+        contacts: Vec<(PeerId, Secret32)>,
+    },
     /// Open a circuit to that libp2p peer through whichever of these relays (at most three,
     /// multiaddrs with `/p2p`) is first. Answered by [`NodeEvent::Met`] with the same ticket.
     Meet {
@@ -128,6 +140,11 @@ pub enum NodeEvent {
     Datagram(CircuitId, Box<[u8]>),
     /// A circuit ended that nobody here had closed.
     Closed(CircuitId),
+    /// Very likely that contact is in our LAN, at this UDP address.
+    Lan {
+        id: PeerId,
+        address: SocketAddr,
+    },
     /// Nodes that answered, for the next start.
     GoodPeers(Vec<String>),
 }

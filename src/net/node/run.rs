@@ -1,6 +1,7 @@
 //! The node's one loop: it carries what happens to whom it concerns, and then sets the next timer.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use libp2p::futures::StreamExt;
@@ -16,6 +17,7 @@ use super::circuits::{CircuitNews, Circuits};
 use super::dht::Dht;
 use super::directory::Wishes;
 use super::gossip::{Gossip, GossipNews};
+use super::lan::{Lan, Neighbour};
 use super::meet::Meetings;
 use super::outbox::Outbox;
 use super::peers::Peers;
@@ -40,7 +42,8 @@ pub(super) async fn run(options: NodeOptions, bootstrap: Vec<Multiaddr>, mut end
     let (circuits, mut datagrams) = Circuits::new();
     let (gossip, mut rumours) = Gossip::new();
     let (proxies, mut answers) = Proxies::new();
-    let parts = (circuits, gossip, proxies);
+    let (lan, mut neighbours) = Lan::new();
+    let parts = (circuits, gossip, proxies, lan);
     let mut running = match Running::new(&options, bootstrap, parts) {
         Ok(running) => running,
         Err(error) => {
@@ -62,6 +65,7 @@ pub(super) async fn run(options: NodeOptions, bootstrap: Vec<Multiaddr>, mut end
             Some(news) = datagrams.recv() => running.circuit_news(news),
             Some(news) = rumours.recv() => running.rumours(news),
             Some(news) = answers.recv() => running.proxy_news(news),
+            Some(neighbour) = neighbours.recv() => running.neighbour(neighbour),
             room = ends.tell.reserve(), if !running.outbox.is_empty() => match room {
                 Ok(room) => if let Some(event) = running.outbox.pop() {
                     room.send(event);
@@ -86,6 +90,7 @@ pub(super) struct Running {
     pub proxies: Proxies,
     pub wishes: Wishes,
     pub dht: Dht,
+    lan: Option<Lan>,
     pub decoys: [u8; 32],
     /// Connections that strangers opened, until when they have to be used for a call.
     pub callers: BTreeMap<ConnectionId, Instant>,
@@ -106,7 +111,7 @@ impl Running {
     fn new(
         options: &NodeOptions,
         bootstrap: Vec<Multiaddr>,
-        (circuits, gossip, proxies): (Circuits, Gossip, Proxies),
+        (circuits, gossip, proxies, lan): (Circuits, Gossip, Proxies, Lan),
     ) -> Result<Running, libp2p::noise::Error> {
         let now = now();
         let mut pool = Pool::default();
@@ -137,6 +142,7 @@ impl Running {
             proxies,
             wishes: Wishes::default(),
             dht: Dht::default(),
+            lan: options.lan.then_some(lan),
             decoys: options.decoys,
             callers: BTreeMap::new(),
             openings: BTreeMap::new(),
@@ -157,6 +163,12 @@ impl Running {
                 self.restart_round();
             }
             NodeCommand::Get { name } => self.get(name),
+            NodeCommand::Lan { own, contacts } => {
+                let unix = self.unix();
+                let lan = self.lan.as_mut();
+                let found = lan.map(|lan| lan.set(own, contacts, unix));
+                self.neighbours(found.unwrap_or_default());
+            }
             NodeCommand::Meet {
                 ticket,
                 peer,
@@ -221,6 +233,19 @@ impl Running {
         }
     }
 
+    fn neighbour(&mut self, neighbour: Neighbour) {
+        let unix = self.unix();
+        let lan = self.lan.as_mut();
+        let found = lan.map(|lan| lan.heard(neighbour, unix));
+        self.neighbours(found.unwrap_or_default());
+    }
+
+    fn neighbours(&mut self, found: Vec<(crate::peer::PeerId, SocketAddr)>) {
+        for (id, address) in found {
+            self.outbox.push(NodeEvent::Lan { id, address });
+        }
+    }
+
     fn rumours(&mut self, news: GossipNews) {
         let now = now();
         for bytes in news.addresses {
@@ -241,6 +266,10 @@ impl Running {
         }
         self.close_idle_callers(now);
         self.serve_directory(now);
+        let unix = self.unix();
+        if let Some(lan) = &mut self.lan {
+            lan.announce(unix);
+        }
         self.tell(now);
         let pool = self.pool.outlook().next.filter(|_| self.missing() > 0);
         let callers = self.callers.values().min().copied();
@@ -332,7 +361,8 @@ const WANTED: usize = 2;
 /// Entries of the last start that are tried.
 const MAX_CACHE: usize = 16;
 
-const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+/// Also the longest that the LAN's tag of the past hour stays.
+const LONGEST_SLEEP: Duration = Duration::from_secs(600);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
 
 /// Where the public network is entered (libp2p's own bootstrap nodes).
