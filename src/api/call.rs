@@ -143,3 +143,24 @@ pub enum Presence {
     /// Nothing is known: not asked yet, or this phone is itself offline.
     Unknown,
 }
+
+impl Presence {
+    pub fn words(self) -> &'static str {
+        match self {
+            Presence::Connected => "connected",
+            Presence::Reachable => "available",
+            Presence::Away => "away",
+            Presence::DoNotDisturb => "do not disturb",
+            Presence::Offline => "not there",
+            Presence::Unknown => "not known",
+        }
+    }
+
+    /// The directory has a live record.
+    pub fn is_announced(self) -> bool {
+        matches!(
+            self,
+            Presence::Reachable | Presence::Away | Presence::DoNotDisturb
+        )
+    }
+}

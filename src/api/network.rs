@@ -17,6 +17,18 @@ pub enum Standing {
     Invisible,
 }
 
+impl Standing {
+    /// What the contacts read.
+    pub fn words(self) -> &'static str {
+        match self {
+            Standing::Available => "available",
+            Standing::Away => "away",
+            Standing::DoNotDisturb => "do not disturb",
+            Standing::Invisible => "invisible",
+        }
+    }
+}
+
 /// How far this phone has come into the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,6 +46,23 @@ pub enum NetworkState {
     Reachable,
 }
 
+impl NetworkState {
+    pub fn words(self) -> &'static str {
+        match self {
+            NetworkState::Off => "not used",
+            NetworkState::Joining => "joining",
+            NetworkState::Offline => "offline",
+            NetworkState::Online => "online, not to be found yet",
+            NetworkState::Reachable => "reachable",
+        }
+    }
+
+    /// A directory is used, but cannot be asked now: nothing is known of anybody.
+    pub fn is_cut_off(self) -> bool {
+        matches!(self, NetworkState::Joining | NetworkState::Offline)
+    }
+}
+
 /// The network as a screen shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkView {
@@ -45,6 +74,23 @@ pub struct NetworkView {
     /// What is going on or what is wrong, in a few words for a person; empty when all is well.
     #[serde(default)]
     pub words: String,
+}
+
+impl NetworkView {
+    /// The state and what is to be said about it, in one line.
+    pub fn line(&self) -> String {
+        let state = match self.state {
+            // The words say what is missing.
+            NetworkState::Online if !self.words.is_empty() => "online",
+            state => state.words(),
+        };
+        match (self.words.as_str(), self.state, self.relays) {
+            ("", NetworkState::Reachable, 1) => format!("{state} by 1 relay"),
+            ("", NetworkState::Reachable, 2..) => format!("{state} by {} relays", self.relays),
+            ("", ..) => state.to_owned(),
+            (words, ..) => format!("{state}: {words}"),
+        }
+    }
 }
 
 /// Somebody who opened a public invite of this phone.
