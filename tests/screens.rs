@@ -22,7 +22,7 @@ use twocan::tui::view::view;
 type Build = fn(Glyphs) -> Model;
 
 /// Every screen there is, by name.
-const SCREENS: [(&str, Build); 14] = [
+const SCREENS: [(&str, Build); 24] = [
     ("waiting", |glyphs| {
         let mut model = screen(glyphs, status());
         model.me = None;
@@ -115,6 +115,62 @@ const SCREENS: [(&str, Build); 14] = [
         reply(&mut model, asked, Ok(Done::Invite { line, expires }));
         model
     }),
+    ("online", |glyphs| screen(glyphs, online())),
+    ("joining", |glyphs| {
+        let mut status = offline();
+        let words = "looking for the network";
+        status.network = network(NetworkState::Joining, 0, words);
+        screen(glyphs, status)
+    }),
+    ("offline", |glyphs| screen(glyphs, offline())),
+    ("offline-details", |glyphs| {
+        let mut status = offline();
+        status.standing = Standing::DoNotDisturb;
+        pressed(screen(glyphs, status), "j 2")
+    }),
+    ("online-pending", |glyphs| {
+        let mut status = online();
+        status.standing = Standing::Away;
+        pressed(screen(glyphs, status), "shift-g k 2")
+    }),
+    ("standing", |glyphs| {
+        let mut status = online();
+        status.standing = Standing::Invisible;
+        pressed(screen(glyphs, status), "s")
+    }),
+    ("requests", |glyphs| {
+        pressed(screen(glyphs, online()), "shift-r j")
+    }),
+    ("invite-public", |glyphs| {
+        let mut model = pressed(screen(glyphs, online()), "i");
+        let expires = at("2027-02-01T12:00:00Z");
+        for line in ["twocan:1:friend", "twocan:1:stranger"] {
+            let asked = model.next_request - 1;
+            let line = line.to_owned();
+            reply(&mut model, asked, Ok(Done::Invite { line, expires }));
+            press(&mut model, "p");
+        }
+        model
+    }),
+    ("quiet-call", |glyphs| {
+        let mut status = online();
+        status.standing = Standing::DoNotDisturb;
+        let mut model = screen(glyphs, status);
+        let call = call_event(1, 1, "anna", Direction::In, CallState::Ringing);
+        event(&mut model, call);
+        wait(&mut model, 3_000);
+        model
+    }),
+    ("looking-up", |glyphs| {
+        let mut model = screen(glyphs, online());
+        let mut call = call_event(1, 2, "bo", Direction::Out, CallState::LookingUp);
+        if let Event::Call { path, .. } = &mut call {
+            *path = None;
+        }
+        event(&mut model, call);
+        wait(&mut model, 1_200);
+        model
+    }),
 ];
 
 fn pressed(mut model: Model, keys: &str) -> Model {
@@ -146,6 +202,7 @@ fn ascii_screens_are_ascii_but_for_names() {
     for (name, build) in SCREENS {
         let mut model = build(SETS[1].1);
         model.contacts.retain(|contact| contact.name.is_ascii());
+        model.requests.retain(|request| request.name.is_ascii());
         for size in SIZES {
             let shown = picture(&model, size).to_string();
             assert!(shown.is_ascii(), "{name} {size:?}:\n{shown}");

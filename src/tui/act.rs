@@ -1,11 +1,12 @@
 //! What an action does. Text fields have their own file.
 
-use crate::api::{CallState, Command, Switch};
+use crate::api::{CallState, Command, Standing, Switch};
 use crate::peer::{PeerId, SafeText};
 use crate::tui::action::Action;
 use crate::tui::call::Call;
 use crate::tui::model::{Armed, Asked, CONFIRM_MS, Filter, Model, Pane};
 use crate::tui::popup::{Popup, Prompt, PromptKind, Question};
+use crate::tui::requests;
 use crate::tui::times::within;
 use crate::tui::update::{Effect, ask, send};
 use crate::tui::wander;
@@ -35,6 +36,13 @@ pub fn act(model: &mut Model, effects: &mut Vec<Effect>, action: Action) {
         Action::CallBack => call_back(model, effects),
         Action::Redial => redial(model, effects),
         Action::Invite => invite(model, effects, false),
+        Action::PublicInvite => public_invite(model, effects),
+        Action::SayAvailable => announce(model, effects, Standing::Available),
+        Action::SayAway => announce(model, effects, Standing::Away),
+        Action::SayDoNotDisturb => announce(model, effects, Standing::DoNotDisturb),
+        Action::SayInvisible => announce(model, effects, Standing::Invisible),
+        Action::AcceptRequest => requests::accept(model, effects),
+        Action::DismissRequest => requests::dismiss(model, effects),
         Action::Add => prompt(model, PromptKind::AddLine, ""),
         Action::Text => text(model),
         Action::Rename => on_person(model, |model, peer, name| {
@@ -269,7 +277,34 @@ fn invite(model: &mut Model, effects: &mut Vec<Effect>, welcome: bool) {
         uses: 1,
         public: false,
     };
-    ask(model, effects, command, Asked::Invite { welcome });
+    let asked = Asked::Invite {
+        welcome,
+        public: false,
+    };
+    ask(model, effects, command, asked);
+}
+
+/// Takes the place of the invite that is shown.
+fn public_invite(model: &mut Model, effects: &mut Vec<Effect>) {
+    let asked = Asked::Invite {
+        welcome: false,
+        public: true,
+    };
+    ask(model, effects, public_command(), asked);
+}
+
+/// Asks for an invite for strangers.
+pub fn public_command() -> Command {
+    Command::Invite {
+        lifetime: PUBLIC_INVITE_SECONDS,
+        uses: 1,
+        public: true,
+    }
+}
+
+fn announce(model: &mut Model, effects: &mut Vec<Effect>, standing: Standing) {
+    model.popup = None;
+    send(model, effects, Command::Announce { standing });
 }
 
 fn copy_invite(model: &mut Model, effects: &mut Vec<Effect>) {
@@ -429,3 +464,6 @@ const STEP: f32 = 1.0 / STEPS_OF_ONE;
 
 /// An invite from the screen is good for a week and for one person.
 const INVITE_SECONDS: u64 = 7 * 24 * 3600;
+
+/// One for strangers stands on a page or a card, so it is good for longer.
+const PUBLIC_INVITE_SECONDS: u64 = 90 * 24 * 3600;

@@ -49,12 +49,21 @@ pub enum Action {
     PageDown,
     Back,
     CopyMode,
+    Standing,
+    Requests,
     Help,
     Quit,
     Yes,
     No,
     CopyInvite,
+    PublicInvite,
     FullSize,
+    SayAvailable,
+    SayAway,
+    SayDoNotDisturb,
+    SayInvisible,
+    AcceptRequest,
+    DismissRequest,
     CloseView,
     NextStep,
     Submit,
@@ -88,6 +97,10 @@ pub enum Context {
     Help,
     /// The invite view is open.
     Invite,
+    /// The choice of what contacts see is open.
+    Standing,
+    /// The list of strangers who ask is open.
+    Requests,
     /// A step of the first start is open.
     Wizard,
     /// A text field is open: no letter is a command.
@@ -112,6 +125,8 @@ impl Context {
             Context::Ask => "question",
             Context::Help => "this help",
             Context::Invite => "invite",
+            Context::Standing => "what contacts see",
+            Context::Requests => "requests",
             Context::Wizard => "first start",
             Context::Field => "text field",
             Context::Main => "any pane",
@@ -137,13 +152,15 @@ pub enum Situation {
     Ask,
     Help,
     Invite,
+    Standing,
+    Requests,
     Wizard,
     Field,
 }
 
 impl Situation {
     /// Every situation there is, for checks of the whole table.
-    pub const ALL: [Situation; 13] = [
+    pub const ALL: [Situation; 15] = [
         Situation::Contacts { in_call: false },
         Situation::Contacts { in_call: true },
         Situation::Details,
@@ -155,6 +172,8 @@ impl Situation {
         Situation::Ask,
         Situation::Help,
         Situation::Invite,
+        Situation::Standing,
+        Situation::Requests,
         Situation::Wizard,
         Situation::Field,
     ];
@@ -174,6 +193,8 @@ impl Situation {
             Situation::Ask => &[Ask, Always],
             Situation::Help => &[Help, Always],
             Situation::Invite => &[Invite, Always],
+            Situation::Standing => &[Standing, Always],
+            Situation::Requests => &[Requests, Always],
             Situation::Wizard => &[Wizard, Always],
             Situation::Field => &[Field, Always],
         }
@@ -214,7 +235,9 @@ pub const TABLE: &[Entry] = {
     const IN_CALL: &[Context] = &[C::InCall];
     const INCOMING: &[Context] = &[C::Incoming];
     const ALWAYS: &[Context] = &[C::Always];
-    const LISTS: &[Context] = &[C::Main, C::Help];
+    const LISTS: &[Context] = &[C::Main, C::Help, C::Requests];
+    const SAY: &[Context] = &[C::Standing];
+    const REQUESTS: &[Context] = &[C::Requests];
     &[
         row(Answer, "answer", "answer; a call that is up is put on hold", "answer", INCOMING, &["a"]),
         row(AnswerMuted, "answer-muted", "answer with the microphone muted", "answer muted", INCOMING, &["shift-a"]),
@@ -257,11 +280,20 @@ pub const TABLE: &[Entry] = {
         row(PageDown, "page-down", "a page down", "", LISTS, &["pagedown"]),
         row(Back, "back", "back; always harmless", "", MAIN, &["esc"]),
         row(CopyMode, "copy-mode", "hide the borders, to select text with the mouse", "", MAIN, &["z"]),
+        row(Standing, "standing", "choose what contacts see: available, away, do not disturb, nothing", "", MAIN, &["s"]),
+        row(Requests, "requests", "strangers who ask to become contacts", "", MAIN, &["shift-r"]),
         row(Yes, "yes", "yes", "yes", &[C::Ask], &["y"]),
         row(No, "no", "no", "no", &[C::Ask], &["n", "esc", "q"]),
         row(CopyInvite, "copy-invite", "copy the line to the clipboard again", "copy again", &[C::Invite], &["y"]),
+        row(PublicInvite, "public-invite", "make an invite for strangers: who uses it has to be accepted", "public invite", &[C::Invite], &["p"]),
         row(FullSize, "full-size", "QR code in double size, for terminals that tear half blocks", "QR size", &[C::Invite], &["shift-q"]),
-        row(CloseView, "close", "close", "close", &[C::Invite, C::Help], &["esc", "q", "?"]),
+        row(SayAvailable, "available", "contacts see: available", "available", SAY, &["a"]),
+        row(SayAway, "away", "contacts see: away", "away", SAY, &["w"]),
+        row(SayDoNotDisturb, "do-not-disturb", "contacts see: do not disturb; calls come in without a sound", "do not disturb", SAY, &["d"]),
+        row(SayInvisible, "invisible", "contacts see nothing, as if this phone were off", "invisible", SAY, &["i"]),
+        row(AcceptRequest, "accept-request", "make a contact of who asks", "accept", REQUESTS, &["a"]),
+        row(DismissRequest, "dismiss-request", "take who asks off the list, without a word", "dismiss", REQUESTS, &["d"]),
+        row(CloseView, "close", "close", "close", &[C::Invite, C::Help, C::Standing, C::Requests], &["esc", "q", "?"]),
         row(NextStep, "next-step", "go on", "go on", &[C::Wizard], &["enter", "esc", "s"]),
         row(Help, "help", "the keys that are valid here", "keys", MAIN, &["?"]),
         row(Quit, "quit", "quit; asks while a call is up", "quit", MAIN, &["q"]),

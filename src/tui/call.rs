@@ -27,6 +27,8 @@ pub struct Call {
     pub verified: bool,
     /// The person here has chosen not to hear it ring.
     pub ignored: bool,
+    /// It came while nobody was to be disturbed here, and was not looked at yet.
+    pub quiet: bool,
     pub stats: Option<Stats>,
     /// The last minute, oldest first.
     pub past: VecDeque<Stats>,
@@ -50,6 +52,7 @@ impl Call {
             words: view.words,
             verified: view.verified,
             ignored: false,
+            quiet: false,
             stats: None,
             past: VecDeque::new(),
             mic: Meter::default(),
@@ -61,6 +64,7 @@ impl Call {
     pub fn refresh(self, view: CallView) -> Call {
         Call {
             ignored: self.ignored,
+            quiet: self.quiet,
             stats: self.stats,
             past: self.past,
             mic: self.mic,
@@ -126,8 +130,8 @@ pub fn path_word(path: PathKind) -> &'static str {
     match path {
         PathKind::Direct => "direct",
         PathKind::Punched => "punched",
-        PathKind::Reflected => "reflected",
-        PathKind::Circuit => "circuit",
+        PathKind::Reflected => "by a reflector",
+        PathKind::Circuit => "by a relay",
     }
 }
 

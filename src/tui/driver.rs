@@ -312,7 +312,7 @@ fn meters(msg: &Msg) -> bool {
 fn title(model: &Model) -> String {
     let muted = if model.muted { "MUTED " } else { "" };
     match (
-        model.incoming().filter(|call| !call.ignored),
+        model.incoming().filter(|call| !call.ignored && !call.quiet),
         model.current(),
     ) {
         (Some(call), _) => format!("twocan: {} calls", call.peer),

@@ -18,6 +18,8 @@ pub enum GlyphChoice {
 pub struct Glyphs {
     pub connected: &'static str,
     pub reachable: &'static str,
+    pub away: &'static str,
+    pub do_not_disturb: &'static str,
     pub offline: &'static str,
     pub unknown: &'static str,
     pub pending: &'static str,
@@ -74,6 +76,8 @@ fn narrow_utf8(locale: impl Fn(&str) -> Option<String>) -> bool {
 pub const UNICODE: Glyphs = Glyphs {
     connected: "●",
     reachable: "◐",
+    away: "◔",
+    do_not_disturb: "⊖",
     offline: "○",
     unknown: "?",
     pending: "…",
@@ -90,6 +94,8 @@ pub const UNICODE: Glyphs = Glyphs {
 pub const ASCII: Glyphs = Glyphs {
     connected: "*",
     reachable: "+",
+    away: "-",
+    do_not_disturb: "=",
     offline: "o",
     unknown: "?",
     pending: "~",
@@ -141,6 +147,8 @@ mod tests {
             let mut signs = vec![
                 set.connected,
                 set.reachable,
+                set.away,
+                set.do_not_disturb,
                 set.offline,
                 set.unknown,
                 set.pending,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::api::{
-    AudioView, CallId, CallState, ContactView, Direction, HistoryView, RequestId, Status,
+    AudioView, CallId, CallState, ContactView, Direction, HistoryView, NetworkView, RequestId,
+    RequestView, Standing, Status,
 };
 use crate::peer::{PeerId, SafeText};
 use crate::tui::action::Situation;
@@ -34,6 +35,11 @@ pub struct Model {
     /// Microphone gain as set from here.
     pub gain: Option<f32>,
     pub audio: Option<AudioView>,
+    pub network: NetworkView,
+    /// What contacts are told of the owner of this phone.
+    pub standing: Standing,
+    /// Strangers who ask to become contacts, newest first.
+    pub requests: Vec<RequestView>,
     /// By name, blocked ones last.
     pub contacts: Vec<ContactView>,
     /// In the order in which they came.
@@ -125,7 +131,10 @@ pub enum Asked {
     Status,
     Invite {
         welcome: bool,
+        public: bool,
     },
+    /// Making a contact of a stranger.
+    Accept,
     /// Kept so that nothing typed is lost when it is refused.
     Add {
         line: String,
@@ -151,6 +160,9 @@ impl Model {
             volume: None,
             gain: None,
             audio: None,
+            network: NetworkView::default(),
+            standing: Standing::default(),
+            requests: Vec::new(),
             contacts: Vec::new(),
             calls: Vec::new(),
             history: Vec::new(),
@@ -180,6 +192,10 @@ impl Model {
         });
         self.muted = status.muted;
         self.audio = Some(status.audio);
+        self.network = status.network;
+        self.standing = status.standing;
+        self.requests = status.requests;
+        let quiet = self.is_quiet();
         let mut before = std::mem::take(&mut self.calls);
         let views = status
             .calls
@@ -189,7 +205,10 @@ impl Model {
             .map(
                 |view| match before.iter().position(|call| call.id == view.call) {
                     Some(at) => before.swap_remove(at).refresh(view),
-                    None => Call::from_view(view),
+                    None => Call {
+                        quiet,
+                        ..Call::from_view(view)
+                    },
                 },
             )
             .collect();
@@ -276,7 +295,12 @@ impl Model {
         self.calls
             .iter()
             .filter(|call| call.rings_here())
-            .min_by_key(|call| call.ignored)
+            .min_by_key(|call| (call.ignored, call.quiet))
+    }
+
+    /// No call and no text may make a sound here.
+    pub fn is_quiet(&self) -> bool {
+        self.standing == Standing::DoNotDisturb
     }
 
     /// A field or a question has the keyboard, so a call that comes in may only be a banner.
@@ -289,7 +313,7 @@ impl Model {
     pub fn answerable(&self) -> Option<&Call> {
         let looked_at = self.pane == Pane::Call && self.current().is_none();
         self.incoming()
-            .filter(|call| !self.is_typing() && (!call.ignored || looked_at))
+            .filter(|call| !self.is_typing() && !call.quiet && (!call.ignored || looked_at))
     }
 
     /// What the keyboard talks to.
@@ -310,6 +334,8 @@ impl Model {
         match &self.popup {
             Some(Popup::Help { .. }) => Situation::Help,
             Some(Popup::Invite(_)) => Situation::Invite,
+            Some(Popup::Standing) => Situation::Standing,
+            Some(Popup::Requests { .. }) => Situation::Requests,
             Some(Popup::Wizard(_)) => Situation::Wizard,
             _ => self.main_situation(),
         }

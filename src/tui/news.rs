@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 
 use crate::api::{
-    CallState, Command, Done, Event, Message, PathKind, Presence, Refusal, Reply, Stamped, Why,
+    CallState, Command, Done, Event, Message, PathKind, Presence, Refusal, Reply, Stamped,
+    Standing, Why,
 };
 use crate::peer::{PeerId, SafeText};
 use crate::tui::call::{Call, Meter, stats_of};
 use crate::tui::model::{Asked, Model, Pane, TextLine};
 use crate::tui::popup::{InviteView, Popup, Prompt, PromptKind, Step};
+use crate::tui::requests;
 use crate::tui::times::short;
 use crate::tui::update::{Effect, ask};
 
@@ -38,23 +40,28 @@ fn on_done(model: &mut Model, effects: &mut Vec<Effect>, asked: Asked, done: Don
                 model.popup = Some(Popup::Wizard(Step::Sound));
             }
         }
-        (Asked::Invite { welcome }, Done::Invite { line, expires }) => {
+        (Asked::Invite { welcome, public }, Done::Invite { line, expires }) => {
             effects.push(Effect::Copy(line.clone()));
             model.popup = Some(Popup::Invite(InviteView {
                 line,
                 expires,
+                public,
                 full_size: false,
                 welcome,
             }));
         }
         (Asked::Add { .. }, Done::Contact(contact)) => {
             let waiting = if contact.pending {
-                "; it will be ready when that phone has answered"
+                "; waiting for that phone, will finish by itself"
             } else {
                 ""
             };
             model.say(format!("{} added{waiting}", contact.name), false);
             model.selected = Some(contact.id);
+            model.take_contact(contact, false);
+        }
+        (Asked::Accept, Done::Contact(contact)) => {
+            model.say(format!("{} is a contact now", contact.name), false);
             model.take_contact(contact, false);
         }
         (_, Done::Contact(contact)) => model.take_contact(contact, false),
@@ -117,7 +124,7 @@ fn on_event(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Time
             sent,
         } => {
             if !sent {
-                effects.push(Effect::Notify(format!("{peer}: {text}")));
+                notify(model, effects, format!("{peer}: {text}"));
                 model.say(format!("{peer}: {text}"), false);
             }
             model.note_text(TextLine {
@@ -136,10 +143,30 @@ fn on_event(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Time
             model.audio = Some(crate::api::AudioView { place, trouble });
         }
         Event::Error { why } => model.say(why, true),
-        Event::Stats { .. }
-        | Event::Request { .. }
-        | Event::Network { .. }
-        | Event::Standing { .. } => {}
+        Event::Request { request, removed } => requests::take(model, request, removed),
+        Event::Network { network } => model.network = network,
+        Event::Standing { standing } => {
+            if model.standing != standing {
+                model.say(format!("contacts now see: {}", seen(standing)), false);
+            }
+            model.standing = standing;
+        }
+        Event::Stats { .. } => {}
+    }
+}
+
+/// Calls attention, unless nobody is to be disturbed.
+fn notify(model: &Model, effects: &mut Vec<Effect>, text: String) {
+    if !model.is_quiet() {
+        effects.push(Effect::Notify(text));
+    }
+}
+
+/// What others see of a standing.
+fn seen(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Invisible => "nothing, as if this phone were off",
+        standing => standing.words(),
     }
 }
 
@@ -169,7 +196,7 @@ fn on_contact(model: &mut Model, contact: crate::api::ContactView, removed: bool
     let adding = model
         .asked
         .values()
-        .any(|asked| matches!(asked, Asked::Add { .. }));
+        .any(|asked| matches!(asked, Asked::Add { .. } | Asked::Accept));
     if new && !adding {
         model.say(format!("{} joined by your invite", contact.name), false);
     }
@@ -218,13 +245,14 @@ fn on_call(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Times
             words: None,
             verified,
             ignored: false,
+            quiet: model.is_quiet(),
             stats: None,
             past: Default::default(),
             mic: Meter::default(),
             speaker: Meter::default(),
         };
         if fresh.rings_here() {
-            effects.push(Effect::Notify(format!("{peer} calls")));
+            notify(model, effects, format!("{peer} calls"));
         } else {
             // Dialled here or by another client of the same phone: either way this is now the topic.
             model.pane = Pane::Call;
@@ -287,7 +315,7 @@ fn on_end(
         grave,
     );
     if why.is_some_and(Why::is_missed) {
-        effects.push(Effect::Notify(format!("missed call from {peer}")));
+        notify(model, effects, format!("missed call from {peer}"));
     }
     if model.current().is_none() && model.pane == Pane::Call {
         model.pane = Pane::Contacts;

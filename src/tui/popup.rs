@@ -11,10 +11,18 @@ use crate::peer::{PeerId, SafeText};
 /// The one thing over the main screen.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Popup {
-    Help { scroll: u16 },
+    Help {
+        scroll: u16,
+    },
     Ask(Question),
     Prompt(Prompt),
     Invite(InviteView),
+    /// What contacts are told of the owner.
+    Standing,
+    /// Strangers who ask, with the one under the cursor.
+    Requests {
+        at: Option<PeerId>,
+    },
     Wizard(Step),
 }
 
@@ -88,6 +96,8 @@ impl Prompt {
 pub struct InviteView {
     pub line: String,
     pub expires: Timestamp,
+    /// For strangers.
+    pub public: bool,
     /// The QR code in whole cells instead of half blocks.
     pub full_size: bool,
     /// The view closes the first start.

@@ -3,6 +3,7 @@
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Pane};
 use crate::tui::popup::Popup;
+use crate::tui::requests;
 
 /// Carries out an action that only moves.
 pub fn act(model: &mut Model, action: Action) {
@@ -10,7 +11,10 @@ pub fn act(model: &mut Model, action: Action) {
         Action::NextPane => model.pane = turn(model.pane, true),
         Action::PreviousPane => model.pane = turn(model.pane, false),
         Action::PaneContacts => model.pane = Pane::Contacts,
-        Action::PaneCall => model.pane = Pane::Call,
+        Action::PaneCall => {
+            model.pane = Pane::Call;
+            show_quiet(model);
+        }
         Action::PaneHistory => model.pane = Pane::History,
         Action::Up => go(model, -1),
         Action::Down => go(model, 1),
@@ -21,6 +25,8 @@ pub fn act(model: &mut Model, action: Action) {
         Action::Back => back(model),
         Action::CloseView => model.popup = None,
         Action::CopyMode => model.look.borders = !model.look.borders,
+        Action::Standing => model.popup = Some(Popup::Standing),
+        Action::Requests => requests::open(model),
         Action::Help => model.popup = Some(Popup::Help { scroll: 0 }),
         Action::FullSize => {
             if let Some(Popup::Invite(view)) = &mut model.popup {
@@ -29,6 +35,12 @@ pub fn act(model: &mut Model, action: Action) {
         }
         _ => {}
     }
+}
+
+/// A call that made no sound gets its window, and with it its keys.
+fn show_quiet(model: &mut Model) {
+    let ringing = model.calls.iter_mut().filter(|call| call.rings_here());
+    ringing.for_each(|call| call.quiet = false);
 }
 
 fn turn(pane: Pane, forward: bool) -> Pane {
@@ -56,6 +68,10 @@ fn go(model: &mut Model, by: isize) {
             .unwrap_or(u16::MAX);
         return;
     }
+    if matches!(model.popup, Some(Popup::Requests { .. })) {
+        requests::go(model, by);
+        return;
+    }
     if model.pane == Pane::History {
         model.history_row = moved(model.history_row, by, model.history.len());
         return;
@@ -75,4 +91,4 @@ fn moved(at: usize, by: isize, len: usize) -> usize {
 const PAGE: isize = 10;
 
 /// More rows than the table of keys has; the view stops at its own end.
-const MAX_HELP: usize = 60;
+const MAX_HELP: usize = 80;

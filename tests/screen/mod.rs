@@ -132,6 +132,57 @@ pub fn status() -> Status {
     }
 }
 
+pub fn network(state: NetworkState, relays: u32, words: &str) -> NetworkView {
+    NetworkView {
+        state,
+        ultrapeers: relays,
+        relays,
+        words: words.into(),
+    }
+}
+
+pub fn request(number: u8, name: &str, when: &str) -> RequestView {
+    RequestView {
+        id: peer(number),
+        name: SafeText::name(name),
+        at: at(when),
+    }
+}
+
+/// The same phone with a network: every presence there is, and two strangers who ask.
+pub fn online() -> Status {
+    let mut status = status();
+    let known = [
+        (Presence::Reachable, "2026-11-03T11:55:00Z"),
+        (Presence::Away, "2026-11-03T11:48:00Z"),
+        (Presence::DoNotDisturb, "2026-11-03T11:59:40Z"),
+    ];
+    let people = [2, 3, 5].map(peer);
+    for (id, (presence, seen)) in people.into_iter().zip(known) {
+        for contact in status.contacts.iter_mut().filter(|other| other.id == id) {
+            contact.presence = presence;
+            contact.last_seen = Some(at(seen));
+        }
+    }
+    status.network = network(NetworkState::Reachable, 2, "");
+    status.requests = vec![
+        request(21, "Olga from the choir", "2026-11-03T10:12:00Z"),
+        request(22, "日本語", "2026-11-01T18:30:00Z"),
+    ];
+    status
+}
+
+/// And when nobody of the network answers.
+pub fn offline() -> Status {
+    let mut status = online();
+    let words = "none of the 12 nodes we know answers; next try in 40 s";
+    status.network = network(NetworkState::Offline, 0, words);
+    for contact in &mut status.contacts {
+        contact.presence = Presence::Unknown;
+    }
+    status
+}
+
 /// A screen whose engine has told `status`.
 pub fn screen(glyphs: Glyphs, status: Status) -> Model {
     let mut model = model(&Options::default()).expect("the default keys");

@@ -11,7 +11,7 @@ use std::io::{self, BufRead, Write};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::api::{Command, Message};
+use crate::api::{Command, Message, RequestView};
 use crate::peer::SafeText;
 use crate::tui::model::Model;
 use crate::tui::update::{Effect, Msg, update};
@@ -100,6 +100,17 @@ fn obey(link: &Link, model: &mut Model, line: &str) -> Result<Option<Exit>, Scre
             .iter()
             .try_for_each(|line| say(line))?,
         Ok(Order::History) => said::history(model).iter().try_for_each(|line| say(line))?,
+        Ok(Order::Requests) => said::requests(model)
+            .iter()
+            .try_for_each(|line| say(line))?,
+        Ok(Order::Accept(who)) => match stranger(model, &who) {
+            Some(peer) => send(link, model, vec![Command::Accept { peer }])?,
+            None => say(NO_SUCH_REQUEST)?,
+        },
+        Ok(Order::Dismiss(who)) => match stranger(model, &who) {
+            Some(peer) => send(link, model, vec![Command::Dismiss { peer }])?,
+            None => say(NO_SUCH_REQUEST)?,
+        },
         Ok(Order::Quit) if !model.attached => {
             send(link, model, vec![Command::Quit])?;
             return Ok(Some(Exit::Left));
@@ -148,6 +159,16 @@ fn obey(link: &Link, model: &mut Model, line: &str) -> Result<Option<Exit>, Scre
     Ok(None)
 }
 
+/// The ID of somebody in the list of requests, by ID or by number.
+fn stranger(model: &Model, who: &str) -> Option<String> {
+    let numbered = (1..).zip(&model.requests);
+    let found = |(number, request): &(usize, &RequestView)| {
+        who.parse() == Ok(*number) || request.id.to_string() == who
+    };
+    let (_, request) = numbered.into_iter().find(found)?;
+    Some(request.id.to_string())
+}
+
 fn send(link: &Link, model: &mut Model, commands: Vec<Command>) -> Result<(), ScreenError> {
     let mut effects = Vec::new();
     for command in commands {
@@ -176,6 +197,8 @@ fn say(line: &str) -> io::Result<()> {
     writeln!(out, "{line}")?;
     out.flush()
 }
+
+const NO_SUCH_REQUEST: &str = "nobody in the list has that number or ID. Type requests to see it";
 
 /// Stdin has no way to be waited for here, so a thread reads it; it ends with the process.
 fn stdin_lines() -> mpsc::Receiver<String> {

@@ -1,6 +1,6 @@
 //! What can be typed in line mode.
 
-use crate::api::{Command, Switch};
+use crate::api::{Command, Standing, Switch};
 
 /// A line that was understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +13,13 @@ pub enum Order {
     Quit,
     Hold,
     Verify(bool),
-    Answer { muted: bool },
+    Answer {
+        muted: bool,
+    },
+    Requests,
+    /// A stranger, by ID or by number in the list of requests.
+    Accept(String),
+    Dismiss(String),
     Send(Command),
 }
 
@@ -42,11 +48,17 @@ pub fn parse(line: &str) -> Result<Order, String> {
         "ignore" | "i" => Order::Send(Command::Ignore { call: None }),
         "hangup" | "x" | "xx" => Order::Send(Command::Hangup { call: None }),
         "mute" | "m" => Order::Send(Command::Mute { to: Switch::Toggle }),
+        "invite" if rest == "public" => Order::Send(crate::tui::act::public_command()),
+        "invite" if !rest.is_empty() => return Err("type: invite, or: invite public".to_owned()),
         "invite" => Order::Send(Command::Invite {
             lifetime: 7 * 24 * 3600,
             uses: 1,
             public: false,
         }),
+        "announce" => announce(rest)?,
+        "requests" => Order::Requests,
+        "accept" => Order::Accept(peer()?),
+        "dismiss" => Order::Dismiss(peer()?),
         "call" | "c" => Order::Send(Command::Dial {
             peer: peer()?,
             muted: false,
@@ -76,6 +88,17 @@ pub fn parse(line: &str) -> Result<Order, String> {
             ));
         }
     })
+}
+
+fn announce(rest: &str) -> Result<Order, String> {
+    let standing = match rest {
+        "available" => Standing::Available,
+        "away" => Standing::Away,
+        "dnd" | "do not disturb" => Standing::DoNotDisturb,
+        "invisible" => Standing::Invisible,
+        _ => return Err("type: announce available, away, dnd or invisible".to_owned()),
+    };
+    Ok(Order::Send(Command::Announce { standing }))
 }
 
 fn add(rest: &str) -> Result<Order, String> {
@@ -109,7 +132,10 @@ pub const HELP: &[&str] = &[
     "text NAME: WORDS   send a line",
     "contacts, history  who there is, what was",
     "status             how it stands",
-    "invite             make an invite",
+    "announce WHAT      what contacts see: available, away, dnd (no sound), invisible",
+    "invite             make an invite; invite public: one for strangers",
+    "requests           strangers who ask to become contacts",
+    "accept N, dismiss N  the one with that number there",
     "add INVITE [NAME]  add a contact by an invite",
     "rename NAME: NEW   give a contact another name",
     "remove NAME, block NAME, unblock NAME",
@@ -140,12 +166,24 @@ mod tests {
         };
         assert_eq!(parse("add twocan:1:x bo k"), Ok(Order::Send(add)));
         assert_eq!(parse(""), Ok(Order::Nothing));
+        let away = Command::Announce {
+            standing: Standing::Away,
+        };
+        assert_eq!(parse("announce away"), Ok(Order::Send(away)));
+        assert_eq!(parse("accept 2"), Ok(Order::Accept("2".into())));
+        let public = parse("invite public").expect("an order");
+        assert!(
+            matches!(public, Order::Send(Command::Invite { public: true, .. })),
+            "{public:?}"
+        );
     }
 
     #[test]
     fn mistakes_say_what_to_type() {
         assert_eq!(parse("call"), Err("call whom? Type: call NAME".into()));
         assert_eq!(parse("text anna"), Err("type: text NAME: WORDS".into()));
+        assert!(parse("announce").is_err_and(|trouble| trouble.contains("invisible")));
+        assert!(parse("invite bo").is_err());
         assert!(parse("dance").is_err_and(|trouble| trouble.contains("help")));
     }
 }

@@ -1,7 +1,8 @@
 //! Events, contacts and calls as spoken lines.
 
-use crate::api::{CallState, Direction, Done, Event, Message, Why};
+use crate::api::{CallState, Direction, Done, Event, Message, Standing, Why};
 use crate::tui::call::{path_word, stats_of};
+use crate::tui::model::Asked;
 use crate::tui::model::Model;
 use crate::tui::quality::Quality;
 use crate::tui::times;
@@ -38,9 +39,12 @@ pub fn line(model: &Model, message: &Message, quality: &mut QualityWatch) -> Opt
             Err(refusal) => Some(refusal.why.clone()),
             Ok(Done::Invite { line, expires }) => {
                 let until = times::moment(*expires, model.now, &model.look.zone);
-                Some(format!(
-                    "invite, good for one friend until {until}:\n{line}"
-                ))
+                let public = matches!(
+                    model.asked.get(&reply.reply),
+                    Some(Asked::Invite { public: true, .. })
+                );
+                let whom = if public { "anybody" } else { "one friend" };
+                Some(format!("invite, good for {whom} until {until}:\n{line}"))
             }
             Ok(Done::Contact(contact)) => Some(format!(
                 "{}: {}",
@@ -83,10 +87,17 @@ fn event(model: &Model, event: &Event, quality: &mut QualityWatch) -> Option<Str
             Some(match (state, direction) {
                 (CallState::Ringing, Direction::In) => {
                     let mark = if verified { "verified" } else { "not verified" };
-                    format!("incoming call from {peer} ({mark}). a=answer d=decline i=ignore")
+                    let quiet = if model.is_quiet() {
+                        ", without a sound"
+                    } else {
+                        ""
+                    };
+                    format!(
+                        "incoming call from {peer} ({mark}{quiet}). a=answer d=decline i=ignore"
+                    )
                 }
                 (CallState::Ringing, Direction::Out) => format!("it rings at {peer}"),
-                (CallState::LookingUp, _) => format!("looking for {peer}"),
+                (CallState::LookingUp, _) => format!("looking up where {peer} is"),
                 (CallState::Connecting, _) => format!("connecting to {peer}"),
                 (CallState::Active, _) => match *muted {
                     true => format!("talking with {peer}, MUTED"),
@@ -126,12 +137,23 @@ fn event(model: &Model, event: &Event, quality: &mut QualityWatch) -> Option<Str
             None => format!("sound: {place}"),
         }),
         Event::Error { why } => Some(why.clone()),
+        Event::Request {
+            request,
+            removed: false,
+        } => Some(format!(
+            "{} asks to become a contact. Type requests",
+            request.name
+        )),
+        // Its words may change every few seconds; status says them.
+        Event::Network { network } => {
+            let new = network.state != model.network.state;
+            new.then(|| format!("network: {}", network.line()))
+        }
+        Event::Standing { standing } => Some(sees(*standing)),
         Event::Ready { .. }
         | Event::Presence { .. }
         | Event::Levels { .. }
         | Event::Request { .. }
-        | Event::Network { .. }
-        | Event::Standing { .. }
         | Event::Stats { .. }
         | Event::Resync => None,
     }
@@ -152,6 +174,13 @@ pub fn status(model: &Model) -> Vec<String> {
             model.contacts.len()
         )),
         None => lines.push("the phone has not answered yet".to_owned()),
+    }
+    if model.me.is_some() {
+        lines.push(sees(model.standing));
+        lines.push(format!("network: {}", model.network.line()));
+    }
+    if !model.requests.is_empty() {
+        lines.push(format!("{} ask to become contacts", model.requests.len()));
     }
     if let Some(audio) = &model.audio {
         lines.push(
@@ -192,6 +221,23 @@ pub fn contacts(model: &Model) -> Vec<String> {
         )
     });
     some(lines.collect(), "nobody yet: type invite, or add INVITE")
+}
+
+/// Strangers who ask, with the numbers that `accept` and `dismiss` take.
+pub fn requests(model: &Model) -> Vec<String> {
+    let lines = (1..).zip(&model.requests).map(|(number, request)| {
+        let at = times::moment(request.at, model.now, &model.look.zone);
+        let (name, id) = (&request.name, request.id);
+        format!("{number}. calls itself {name}, {at}, {id}")
+    });
+    some(lines.collect(), "nobody asks")
+}
+
+fn sees(standing: Standing) -> String {
+    match standing {
+        Standing::Invisible => "your contacts see nothing, as if this phone were off".to_owned(),
+        standing => format!("your contacts see: {}", standing.words()),
+    }
 }
 
 pub fn history(model: &Model) -> Vec<String> {

@@ -171,8 +171,9 @@ fn quality(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {
         "   round trip {:.0} ms{dot}jitter {:.0} ms{dot}buffer {:.0} ms   {path}",
         stats.rtt_ms, stats.jitter_ms, stats.buffer_ms
     );
+    // The way before the loss, which the rows below tell as well.
     let short = format!(
-        " {:.0} ms loss {:.1}% {path}",
+        " {:.0} ms {path} loss {:.1}%",
         stats.rtt_ms,
         stats.loss * 100.0
     );

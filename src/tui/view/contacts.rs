@@ -9,15 +9,31 @@ use crate::api::{ContactView, Presence};
 use crate::tui::model::{Filter, Model, Pane};
 use crate::tui::theme::Role;
 use crate::tui::times;
+use crate::tui::view::requests;
 use crate::tui::view::words::{ends, fit, line, wrap};
+use unicode_width::UnicodeWidthStr;
 
 pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     let focus = model.pane == Pane::Contacts;
-    let title = format!("Contacts {}", model.contacts.len());
+    let title = match requests::count(model, false) {
+        Some(count) => format!("Contacts {}, {count}", model.contacts.len()),
+        None => format!("Contacts {}", model.contacts.len()),
+    };
     let inner = super::pane(model, frame, area, &title, focus);
     let mut rest = inner;
+    // Without a border there is no title to say it.
+    let count = requests::count(model, true);
+    if let Some(count) = count.filter(|_| inner == area && area.height > 2) {
+        rest.height -= 1;
+        let last = Rect {
+            y: rest.bottom(),
+            height: 1,
+            ..rest
+        };
+        frame.render_widget(Line::raw(format!(" {count}")), last);
+    }
     if let Some(filter) = &model.filter {
-        rest = filter_row(model, filter, frame, inner);
+        rest = filter_row(model, filter, frame, rest);
     }
     let shown = model.shown_contacts();
     if shown.is_empty() {
@@ -83,12 +99,13 @@ fn one(model: &Model, contact: &ContactView, here: bool, focus: bool, width: u16
     let cursor = if here { ">" } else { " " };
     let width = usize::from(width);
     let state = presence_word(model, contact);
-    // A long name may push the state out, but never below this.
-    let state_room = width.saturating_sub(5) / 2;
+    // A long name may push the state out, but never below half of the row.
+    let room = width.saturating_sub(5);
+    let state_room = room.saturating_sub(contact.name.width() + 1).max(room / 2);
     let text = ends(
         &contact.name,
         &fit(&state, state_room, glyphs.more),
-        width.saturating_sub(5),
+        room,
         glyphs.more,
     );
     let role = if here && focus {
@@ -114,7 +131,9 @@ fn sign(model: &Model, contact: &ContactView) -> &'static str {
         _ if contact.blocked => glyphs.blocked,
         _ if contact.pending => glyphs.pending,
         Presence::Connected => glyphs.connected,
-        Presence::Reachable | Presence::Away | Presence::DoNotDisturb => glyphs.reachable,
+        Presence::Reachable => glyphs.reachable,
+        Presence::Away => glyphs.away,
+        Presence::DoNotDisturb => glyphs.do_not_disturb,
         Presence::Offline => glyphs.offline,
         Presence::Unknown => glyphs.unknown,
     }
@@ -125,12 +144,12 @@ pub fn presence_word(model: &Model, contact: &ContactView) -> String {
     match (contact.presence, contact.last_seen) {
         _ if contact.blocked => "blocked".to_owned(),
         _ if contact.pending => "waiting".to_owned(),
-        (Presence::Connected, _) => "connected".to_owned(),
-        (Presence::Reachable, _) => "reachable".to_owned(),
-        (Presence::Away, _) => "away".to_owned(),
-        (Presence::DoNotDisturb, _) => "do not disturb".to_owned(),
-        (_, Some(seen)) => times::age(seen, model.now),
         (Presence::Offline, None) => "never seen".to_owned(),
-        (Presence::Unknown, None) => "not known".to_owned(),
+        // While this phone is cut off, an age would look like news.
+        (Presence::Offline, Some(seen)) => times::age(seen, model.now),
+        (Presence::Unknown, Some(seen)) if !model.network.state.is_cut_off() => {
+            times::age(seen, model.now)
+        }
+        (presence, _) => presence.words().to_owned(),
     }
 }

@@ -4,12 +4,13 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr;
 
-use crate::api::{ContactView, Presence};
+use crate::api::{ContactView, NetworkState, Presence};
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Pane};
 use crate::tui::theme::Role;
-use crate::tui::times;
+use crate::tui::times::{self, within};
 use crate::tui::view::words::{ends, fit, hints, line, wrap};
 
 pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
@@ -73,11 +74,17 @@ fn facts(model: &Model, contact: &ContactView, width: usize, bordered: bool) -> 
         (true, None) => "verified".to_owned(),
         (false, _) => "not verified".to_owned(),
     };
-    lines.push(line(
-        model,
-        ends(&state(model, contact), &verified, width, more),
-        Role::Plain,
-    ));
+    let state = state(model, contact);
+    if state.width() + 1 + verified.width() <= width {
+        let both = ends(&state, &verified, width, more);
+        lines.push(line(model, both, Role::Plain));
+    } else {
+        lines.push(Line::raw(fit(&state, width, more)));
+        lines.push(Line::raw(fit(&verified, width, more)));
+    }
+    if let Some(seen) = last_seen(model, contact) {
+        lines.push(Line::raw(fit(&seen, width, more)));
+    }
     if let Some(own) = &contact.calls_itself {
         lines.push(Line::raw(fit(&format!("calls itself {own}"), width, more)));
     }
@@ -103,22 +110,38 @@ fn id_lines(id: &str, width: usize) -> Vec<Line<'static>> {
 fn state(model: &Model, contact: &ContactView) -> String {
     match (contact.presence, contact.last_seen) {
         _ if contact.blocked => "blocked: cannot ring here".to_owned(),
-        _ if contact.pending => "waiting for that phone to answer the invite".to_owned(),
+        _ if contact.pending => "waiting: will finish by itself".to_owned(),
         (Presence::Connected, _) => "connected now".to_owned(),
-        (Presence::Reachable, _) => "reachable".to_owned(),
-        (Presence::Away, _) => "away".to_owned(),
-        (Presence::DoNotDisturb, _) => "do not disturb".to_owned(),
-        (presence, Some(seen)) => {
-            let now = if presence == Presence::Offline {
-                "not there now"
-            } else {
-                "not known"
-            };
-            format!("{now}, seen {}", times::age(seen, model.now))
+        (Presence::Unknown, _) if model.network.state == NetworkState::Joining => {
+            "not known yet: joining".to_owned()
+        }
+        (Presence::Unknown, _) if model.network.state == NetworkState::Offline => {
+            "not known: we are offline".to_owned()
+        }
+        (Presence::Offline, Some(seen)) => {
+            format!("not there now, last seen {}", times::age(seen, model.now))
         }
         (Presence::Offline, None) => "not there now, never seen".to_owned(),
+        (Presence::Unknown, Some(seen)) => {
+            format!("not known, last seen {}", times::age(seen, model.now))
+        }
         (Presence::Unknown, None) => "not known yet whether it can be reached".to_owned(),
+        (announced, seen) => {
+            let heard = seen.filter(|seen| within(*seen, model.now, FRESH_MS));
+            let heard = heard.map(|seen| format!(", heard {}", times::age(seen, model.now)));
+            format!("{}{}", announced.words(), heard.unwrap_or_default())
+        }
     }
+}
+
+/// When somebody was there last, where the first row has no room for it.
+fn last_seen(model: &Model, contact: &ContactView) -> Option<String> {
+    let seen = contact.last_seen?;
+    let unsaid = contact.presence == Presence::Unknown
+        && model.network.state.is_cut_off()
+        && !contact.blocked
+        && !contact.pending;
+    unsaid.then(|| format!("last seen {}", times::age(seen, model.now)))
 }
 
 /// The newest lines of text, as many as there is room for.
@@ -150,6 +173,10 @@ pub fn text_rows(
     rows.reverse();
     rows.into_iter().map(Line::raw).collect()
 }
+
+/// Records of the directory are renewed well within this time; an older date is that of an event of
+/// another kind.
+const FRESH_MS: i64 = 30 * 60 * 1000;
 
 /// The keys printed below the facts.
 const KEYS: [Action; 3] = [Action::Call, Action::Text, Action::Help];

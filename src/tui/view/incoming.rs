@@ -10,13 +10,32 @@ use crate::tui::model::Model;
 use crate::tui::theme::Role;
 use crate::tui::times::short;
 use crate::tui::view::words::{fit, hint_rows, line, pad};
+use unicode_width::UnicodeWidthStr;
 
 pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     if let Some(call) = model.answerable() {
         window(model, call, frame, area);
     } else if let Some(call) = model.incoming().filter(|call| !call.ignored) {
-        banner(model, call, frame, area);
+        match call.quiet {
+            true => quiet(model, call, frame, area),
+            false => banner(model, call, frame, area),
+        }
     }
+}
+
+/// Nobody is to be disturbed: a line, and the key that opens the window.
+fn quiet(model: &Model, call: &Call, frame: &mut Frame, area: Rect) {
+    let row = Rect { height: 1, ..area };
+    let width = usize::from(row.width);
+    let key = model.look.keymap.first(Action::PaneCall);
+    let key = key.unwrap_or_default();
+    let long = format!(" {} calls, without a sound: {key} shows it", call.peer);
+    let text = match long.width() <= width {
+        true => long,
+        false => format!("{key}: {} calls", call.peer),
+    };
+    let text = pad(&text, width, model.look.glyphs.more);
+    frame.render_widget(line(model, text, Role::Strong), row);
 }
 
 fn window(model: &Model, call: &Call, frame: &mut Frame, area: Rect) {

@@ -18,21 +18,28 @@ pub fn draw(model: &Model, invite: &InviteView, frame: &mut Frame, area: Rect) {
     super::blank(model, frame, area);
     let width = usize::from(area.width);
     let until = times::moment(invite.expires, model.now, &model.look.zone);
-    let title = if invite.welcome {
-        "First start: your first invite (3 of 3)"
-    } else {
-        "Invite"
+    let title = match (invite.welcome, invite.public) {
+        (true, _) => "First start: your first invite (3 of 3)",
+        (false, true) => "Invite for strangers",
+        (false, false) => "Invite",
     };
     // The line comes first and in full: it is what this view is for.
     let mut lines = vec![line(model, title, Role::Strong), Line::default()];
     lines.extend(chunks(&invite.line, width).into_iter().map(Line::raw));
     lines.push(Line::default());
-    let advice = format!(
-        "On your clipboard, if the terminal allows it. Good for one friend, until {until}. \
-         Send it by mail or chat: whoever opens it is added on both sides."
-    );
+    let advice = match invite.public {
+        true => format!(
+            "On your clipboard, if the terminal allows it. Good for anybody, until {until}. \
+             Whoever uses it waits without a sound in the list of requests, until you accept."
+        ),
+        false => format!(
+            "On your clipboard, if the terminal allows it. Good for one friend, until {until}. \
+             Send it by mail or chat: whoever opens it is added on both sides."
+        ),
+    };
     lines.extend(wrap(&advice, width).into_iter().map(Line::raw));
-    lines.extend(hint_rows(model, &KEYS, width));
+    let keys = if invite.public { &PUBLIC[..] } else { &KEYS };
+    lines.extend(hint_rows(model, keys, width));
     let used = lines.len() as u16;
     if area.height < 8 {
         lines.drain(..2);
@@ -44,6 +51,16 @@ pub fn draw(model: &Model, invite: &InviteView, frame: &mut Frame, area: Rect) {
         ..area
     };
     code(model, invite, frame, room);
+    // The view covers the place where notices stand.
+    if model.notice.is_some() && area.height > 1 {
+        let last = Rect {
+            y: area.bottom() - 1,
+            height: 1,
+            ..area
+        };
+        super::blank(model, frame, last);
+        super::status::footer(model, frame, last);
+    }
 }
 
 /// Rows of exactly the screen's width, so that a selection joins them again.
@@ -118,4 +135,12 @@ pub fn rows(text: &str, half: bool) -> Option<Vec<Line<'static>>> {
 /// Light modules around the code (ISO/IEC 18004 asks for four).
 const QUIET: usize = 4;
 
-const KEYS: [Action; 3] = [Action::CopyInvite, Action::FullSize, Action::CloseView];
+const KEYS: [Action; 4] = [
+    Action::CopyInvite,
+    Action::PublicInvite,
+    Action::FullSize,
+    Action::CloseView,
+];
+
+/// The same for one that is public already.
+const PUBLIC: [Action; 3] = [Action::CopyInvite, Action::FullSize, Action::CloseView];

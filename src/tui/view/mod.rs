@@ -8,6 +8,7 @@ mod history;
 mod incoming;
 mod invite;
 mod prompt;
+mod requests;
 mod status;
 mod tiny;
 mod words;
@@ -128,6 +129,8 @@ fn single(model: &Model, frame: &mut Frame, area: Rect, low: bool) {
 fn over(model: &Model, frame: &mut Frame, area: Rect) {
     match &model.popup {
         Some(Popup::Invite(invite)) => invite::draw(model, invite, frame, area),
+        Some(Popup::Standing) => requests::standings(model, frame, area),
+        Some(Popup::Requests { at }) => requests::list(model, *at, frame, area),
         Some(Popup::Help { scroll }) => help::draw(model, *scroll, frame, area),
         Some(Popup::Ask(question)) => prompt::ask(model, question, frame, area),
         Some(Popup::Prompt(prompt)) => prompt::draw(model, prompt, frame, area),

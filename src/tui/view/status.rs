@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
+use crate::api::{NetworkState, Standing};
 use crate::tui::action::{Action, Situation};
 use crate::tui::model::{Armed, Model};
 use crate::tui::theme::Role;
@@ -33,6 +34,13 @@ pub fn header(model: &Model, frame: &mut Frame, area: Rect) {
     let ignored = model.incoming().filter(|call| call.ignored);
     if let Some(call) = ignored {
         facts.push(Span::raw(format!("  {} still rings (ignored)", call.peer)));
+    }
+    if model.current().is_some() && model.network.state == NetworkState::Offline {
+        facts.push(span(model, "  network: offline", Role::Bad));
+    }
+    if model.current().is_none() && model.me.is_some() {
+        let used: usize = spans.iter().chain(&facts).map(Span::width).sum();
+        facts.extend(standing(model, width.saturating_sub(used)));
     }
     // A fact that has no room is left out whole, and all that come after it.
     for fact in facts {
@@ -81,6 +89,59 @@ fn topic(model: &Model) -> (String, Role) {
         None if model.attached => (format!("twocan  {}  (daemon)", me.name), Role::Strong),
         None => (format!("twocan  {}", me.name), Role::Strong),
     }
+}
+
+/// What contacts see of us, and how far the network is: as much of it as there is room for.
+fn standing(model: &Model, width: usize) -> Option<Span<'static>> {
+    let network = &model.network;
+    let (long, short) = match network.state {
+        NetworkState::Off => (String::new(), ""),
+        NetworkState::Online => (network.line(), "online"),
+        // Only for calls of our own: contacts do not see where.
+        NetworkState::Reachable if model.standing == Standing::Invisible => {
+            ("online".to_owned(), "online")
+        }
+        state => (network.line(), state.words()),
+    };
+    let (said, brief) = match model.standing {
+        // Without a directory it goes without saying.
+        Standing::Available if network.state == NetworkState::Off => ("", ""),
+        Standing::Available => (Standing::Available.words(), ""),
+        Standing::DoNotDisturb => (Standing::DoNotDisturb.words(), "no disturb"),
+        other => (other.words(), other.words()),
+    };
+    let calm = network.state == NetworkState::Reachable;
+    // Trouble has no need of the place that the sound's name takes when all is well.
+    let room = match calm {
+        true => width.saturating_sub(sound(model).0.width() + 3),
+        false => width,
+    };
+    let joined = |parts: [&str; 2]| {
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(model.look.glyphs.dot)
+    };
+    let wide = joined([said, &long]);
+    let middle = if calm {
+        joined([said, short])
+    } else {
+        joined([brief, &long])
+    };
+    let choices = [
+        (wide, room),
+        (middle, room),
+        (joined([said, short]), width),
+        (joined([brief, short]), width),
+        (short.to_owned(), width),
+    ];
+    let fits = |(text, room): &(String, usize)| text.width() + 2 <= *room;
+    let (text, _) = choices.into_iter().find(fits)?;
+    let role = match (network.state, model.standing) {
+        (NetworkState::Offline, _) => Role::Bad,
+        (NetworkState::Joining | NetworkState::Online, _) => Role::Warn,
+        (_, Standing::Available) => Role::Plain,
+        _ => Role::Strong,
+    };
+    (!text.is_empty()).then(|| span(model, format!("  {text}"), role))
 }
 
 fn sound(model: &Model) -> (String, Role) {

@@ -11,7 +11,7 @@ use crate::tui::theme::Role;
 use crate::tui::times::short;
 use crate::tui::view::contacts::presence_word;
 use crate::tui::view::status;
-use crate::tui::view::words::{ends, fit, line};
+use crate::tui::view::words::{ends, fit, line, span};
 
 pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
     let width = usize::from(area.width);
@@ -24,7 +24,12 @@ pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
         lines.truncate(at);
         lines.push(status::bottom(model, width));
     } else if lines.len() < usize::from(area.height) {
-        lines.push(status::bottom(model, width));
+        let mut last = status::bottom(model, width);
+        if model.network.state.is_cut_off() {
+            let word = format!("{} ", model.network.state.words());
+            last.spans.insert(0, span(model, word, Role::Bad));
+        }
+        lines.push(last);
     }
     frame.render_widget(Paragraph::new(lines), area);
 }
