@@ -271,6 +271,8 @@ fn an_invite_tells_its_end() {
 #[test]
 fn without_a_running_phone_there_is_nothing_to_steer() {
     let home = Home::with_identity("mika");
+    let id = Home::with_identity("bo").run(&["id", "--json"]).ok().json();
+    let stranger = id["id"].as_str().expect("an ID");
     for arguments in [
         &["status", "--json"][..],
         &["hangup"],
@@ -279,6 +281,12 @@ fn without_a_running_phone_there_is_nothing_to_steer() {
         &["mute", "on"],
         &["hold"],
         &["watch", "--json"],
+        &["announce", "away"],
+        &["announce", "--json"],
+        &["requests", "--json"],
+        &["requests", "dismiss", stranger],
+        &["requests", "accept", stranger],
+        &["invite", "--public"],
         &["contact", "verify", "anna"],
     ] {
         let run = home.run(arguments);
@@ -298,6 +306,10 @@ fn wrong_usage_is_2_and_says_so() {
         &["--audio", "null", "status"],
         &["invite", "--uses", "0"],
         &["-v", "-q", "status"],
+        &["announce", "busy"],
+        &["requests", "accept", "anna"],
+        &["invite", "--public", "--uses", "2"],
+        &["daemon", "--audio", "null", "--bootstrap", "192.0.2.1:4001"],
     ] {
         let run = home.run(arguments);
         assert_eq!(run.code(), 2, "{arguments:?}: {}", run.stderr);

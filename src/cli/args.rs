@@ -79,6 +79,9 @@ pub struct InviteArgs {
     /// How many people may use it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub uses: u32,
+    /// For strangers: whoever uses it waits in the list of requests until accepted
+    #[arg(long, conflicts_with = "uses")]
+    pub public: bool,
     /// Also draw it as a QR code, on standard error
     #[arg(long)]
     pub qr: bool,
@@ -155,6 +158,35 @@ pub enum ContactCommand {
         #[arg(long)]
         off: bool,
     },
+}
+
+/// `twocan requests ...`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RequestsCommand {
+    /// List those who ask
+    List,
+    /// Make a contact of one who asks
+    Accept {
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Take one who asks off the list; nobody is told
+    Dismiss {
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+/// What contacts are told of this phone's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Standing {
+    Available,
+    Away,
+    /// Calls come in without a sound.
+    #[value(name = "dnd", alias = "do-not-disturb")]
+    DoNotDisturb,
+    /// Contacts see nothing, as if this phone were off.
+    Invisible,
 }
 
 /// `twocan config ...`.

@@ -14,7 +14,7 @@ use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcom
 
 pub use args::{
     CallArgs, ConfigCommand, ContactCommand, EchoArgs, EngineArgs, IdCommand, InviteArgs,
-    RelayArgs, Switch, parse_duration,
+    RelayArgs, RequestsCommand, Standing, Switch, parse_duration,
 };
 pub use exit::Exit;
 
@@ -131,6 +131,19 @@ pub enum Command {
     Contact {
         #[command(subcommand)]
         command: ContactCommand,
+    },
+    /// Strangers who used a public invite and ask to become contacts
+    Requests {
+        #[command(subcommand)]
+        command: Option<RequestsCommand>,
+    },
+    /// Choose what contacts see of you; without a word, print it
+    Announce {
+        #[arg(
+            value_name = "available|away|dnd|invisible",
+            hide_possible_values = true
+        )]
+        standing: Option<Standing>,
     },
     /// Run the phone without a screen, until SIGTERM or Ctrl-C
     Daemon(EngineArgs),
@@ -256,6 +269,9 @@ mod tests {
             "call anna --for soon",
             "contact",
             "text anna",
+            "announce busy",
+            "requests accept",
+            "invite --public --uses 2",
         ] {
             assert!(parse(line).is_err(), "{line} was taken");
         }

@@ -11,7 +11,7 @@ use super::fail::Failure;
 use super::phone::Phone;
 use super::setup::Setup;
 use super::signals::Signals;
-use super::{ask, out, words};
+use super::{ask, out};
 
 /// Carries out `twocan contact ...`.
 ///
@@ -200,7 +200,11 @@ fn view(contact: &Contact) -> ContactView {
     }
 }
 
-fn print(setup: &Setup, contact: &ContactView) -> Result<(), Failure> {
+/// Prints one contact.
+///
+/// # Errors
+/// When nobody reads it.
+pub fn print(setup: &Setup, contact: &ContactView) -> Result<(), Failure> {
     if setup.global.json {
         return out::json(contact);
     }
@@ -220,14 +224,14 @@ fn print(setup: &Setup, contact: &ContactView) -> Result<(), Failure> {
 }
 
 fn describe(contact: &ContactView) -> String {
-    let mut parts = vec![words::of_presence(contact.presence)];
+    let mut parts = vec![contact.presence.words()];
     parts.push(if contact.verified {
         "verified"
     } else {
         "not verified"
     });
     parts.extend(contact.blocked.then_some("blocked"));
-    parts.extend(contact.pending.then_some("waits for the other phone"));
+    parts.extend(contact.pending.then_some("waiting: will finish by itself"));
     parts.join(", ")
 }
 

@@ -25,6 +25,8 @@ use super::{id, out};
 pub async fn run(setup: &Setup, args: &InviteArgs) -> Result<(), Failure> {
     let view = match Phone::find(setup).await? {
         Some(mut phone) => by_phone(&mut phone, args).await?,
+        // A running phone has to keep the list of those who come by it.
+        None if args.public => return Err(Failure::nobody_runs()),
         None => by_file(setup, args)?,
     };
     if args.qr {
@@ -47,7 +49,7 @@ async fn by_phone(phone: &mut Phone, args: &InviteArgs) -> Result<InviteView, Fa
     let invite = Command::Invite {
         lifetime: args.expires.as_secs(),
         uses: args.uses,
-        public: false,
+        public: args.public,
     };
     match phone.request(invite).await? {
         Done::Invite { line, expires } => Ok(InviteView { line, expires }),

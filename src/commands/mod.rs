@@ -19,6 +19,7 @@ mod manual;
 mod out;
 mod phone;
 mod relay;
+mod requests;
 mod screen;
 mod setup;
 mod signals;
@@ -62,6 +63,8 @@ async fn carry_out(setup: &Setup, command: Command) -> Result<(), Failure> {
         Command::Id { command } => id::run(setup, command),
         Command::Invite(args) => invite::run(setup, &args).await,
         Command::Contact { command } => contact::run(setup, command).await,
+        Command::Requests { command } => requests::run(setup, command).await,
+        Command::Announce { standing } => steer::announce(setup, standing).await,
         Command::Daemon(engine) => daemon::run(setup, engine).await,
         Command::Watch { levels } => daemon::watch(setup, levels).await,
         Command::Call(args) => call::run(setup, args).await,

@@ -1,8 +1,6 @@
 //! What happens on the phone, in words for a person without a screen.
 
-use twocan::api::{
-    CallState, Direction, Event, NetworkState, NetworkView, PathKind, Presence, Standing,
-};
+use twocan::api::{CallState, Direction, Event, NetworkView, PathKind, Presence, Standing};
 
 use super::out;
 use super::setup::Setup;
@@ -24,9 +22,11 @@ pub fn line(event: &Event) -> Option<String> {
             let places: Vec<String> = listen.iter().map(ToString::to_string).collect();
             Some(format!("ready: {id} listens on {}", places.join(", ")))
         }
-        Event::Presence { peer, presence, .. } => {
-            Some(format!("{peer} is {}", of_presence(*presence)))
-        }
+        Event::Presence { peer, presence, .. } => Some(match presence {
+            Presence::Unknown => format!("{peer}: not known whether that phone is there"),
+            Presence::DoNotDisturb => format!("{peer} does not want to be disturbed"),
+            presence => format!("{peer} is {}", presence.words()),
+        }),
         Event::Call {
             peer,
             direction,
@@ -55,9 +55,10 @@ pub fn line(event: &Event) -> Option<String> {
             contact,
             removed: true,
         } => Some(format!("{} was removed", contact.name)),
-        Event::Contact { contact, .. } if contact.pending => {
-            Some(format!("{} has not confirmed the invite yet", contact.name))
-        }
+        Event::Contact { contact, .. } if contact.pending => Some(format!(
+            "waiting for {}: will finish by itself",
+            contact.name
+        )),
         Event::Contact { contact, .. } => Some(format!("{} is a contact", contact.name)),
         Event::Request { removed: true, .. } => None,
         Event::Request { request, .. } => Some(format!(
@@ -65,9 +66,7 @@ pub fn line(event: &Event) -> Option<String> {
             request.name, request.id
         )),
         Event::Network { network } => Some(of_network(network)),
-        Event::Standing { standing } => {
-            Some(format!("your contacts see: {}", of_standing(*standing)))
-        }
+        Event::Standing { standing } => Some(of_standing(*standing)),
         Event::Audio {
             place,
             trouble: None,
@@ -85,7 +84,7 @@ pub fn line(event: &Event) -> Option<String> {
 /// A call's state as a person says it.
 pub fn of_state(direction: Direction, state: CallState, why: Option<&'static str>) -> String {
     match (state, direction) {
-        (CallState::LookingUp, _) => "looking for the phone".to_owned(),
+        (CallState::LookingUp, _) => "looking up where that phone is".to_owned(),
         (CallState::Connecting, _) => "connecting".to_owned(),
         (CallState::Ringing, Direction::Out) => "it rings there".to_owned(),
         (CallState::Ringing, Direction::In) => "is calling".to_owned(),
@@ -99,26 +98,14 @@ pub fn of_state(direction: Direction, state: CallState, why: Option<&'static str
 
 /// How far this phone is in the network.
 pub fn of_network(network: &NetworkView) -> String {
-    let state = match network.state {
-        NetworkState::Off => "network: none is used",
-        NetworkState::Joining => "network: looking for it",
-        NetworkState::Offline => "network: nobody answers",
-        NetworkState::Online => "network: connected",
-        NetworkState::Reachable => "network: connected, and your contacts can find you",
-    };
-    match network.words.as_str() {
-        "" => state.to_owned(),
-        words => format!("{state} ({words})"),
-    }
+    format!("network: {}", network.line())
 }
 
 /// What contacts are told of this phone's owner.
-pub fn of_standing(standing: Standing) -> &'static str {
+pub fn of_standing(standing: Standing) -> String {
     match standing {
-        Standing::Available => "available",
-        Standing::Away => "away",
-        Standing::DoNotDisturb => "do not disturb",
-        Standing::Invisible => "nothing, as if this phone were off",
+        Standing::Invisible => "contacts see nothing, as if this phone were off".to_owned(),
+        standing => format!("contacts see: {}", standing.words()),
     }
 }
 
@@ -129,17 +116,5 @@ pub fn of_path(path: PathKind) -> &'static str {
         PathKind::Punched => "direct through NATs",
         PathKind::Reflected => "by a reflector",
         PathKind::Circuit => "by a relay",
-    }
-}
-
-/// What is known of somebody's phone.
-pub fn of_presence(presence: Presence) -> &'static str {
-    match presence {
-        Presence::Connected => "connected",
-        Presence::Reachable => "reachable",
-        Presence::Away => "away",
-        Presence::DoNotDisturb => "do not disturb",
-        Presence::Offline => "offline",
-        Presence::Unknown => "not connected",
     }
 }
