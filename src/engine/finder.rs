@@ -214,6 +214,9 @@ impl Run {
             NodeEvent::Closed(circuit) => {
                 self.tell_phone(Input::PathGone(Path::Circuit(circuit)));
             }
+            NodeEvent::Lan { id, address } => {
+                self.tell_phone(Input::Way(id, Path::Udp(address)));
+            }
             NodeEvent::GoodPeers(nodes) => {
                 let known = &mut self.parts.finder.known;
                 known.nodes = nodes;

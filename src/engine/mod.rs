@@ -210,6 +210,7 @@ fn assemble(
         bootstrap: options.bootstrap,
         cache: known.nodes.clone(),
         decoys: decoys(&keys.device),
+        lan: false,
     })?;
     let (renewal, cert) = Renewal::begin(identity, keys.device, now.unix);
     let addresses = net.addresses();
