@@ -198,6 +198,38 @@ fn a_killed_phone_leaves_a_home_that_works() {
 }
 
 #[test]
+fn what_contacts_see_is_chosen_kept_and_told() {
+    let anna = Home::with_identity("anna");
+    let mut phone = daemon(&anna, &[]);
+    let seen = || anna.run(&["announce", "--json"]).ok().json()["standing"].clone();
+    assert_eq!(seen(), "available");
+    anna.run(&["announce", "dnd"]).ok();
+    let told = phone.wait("the new standing", |event| event["event"] == "standing");
+    assert_eq!(told["standing"], "do-not-disturb");
+    let status = anna.run(&["status", "--json"]).ok().json();
+    assert_eq!(status["standing"], "do-not-disturb");
+    assert_eq!(status["network"]["state"], "off");
+    assert!(anna.run(&["status"]).ok().stdout.contains("do not disturb"));
+    phone.signal(Signal::TERM);
+    assert_eq!(phone.end(), 0);
+    let mut phone = daemon(&anna, &[]);
+    assert_eq!(seen(), "do-not-disturb", "over a restart");
+
+    let requests = anna.run(&["requests", "--json"]).ok().json();
+    assert_eq!(requests, serde_json::json!({ "requests": [] }));
+    let bo = Home::with_identity("bo").run(&["id", "--json"]).ok().json();
+    let stranger = bo["id"].as_str().expect("an ID");
+    for act in ["accept", "dismiss"] {
+        let run = anna.run(&["requests", act, stranger]);
+        assert_eq!(run.code(), 4, "{act}: {}", run.stderr);
+    }
+    let public = anna.run(&["invite", "--public", "--json"]).ok().json();
+    assert!(public["line"].is_string() && public["expires"].is_string());
+    phone.signal(Signal::TERM);
+    assert_eq!(phone.end(), 0);
+}
+
+#[test]
 fn files_that_are_no_sound_are_refused_by_name() {
     let home = Home::with_identity("anna");
     home.write("in.wav", b"RIFF but not really");

@@ -200,11 +200,7 @@ fn view(contact: &Contact) -> ContactView {
     }
 }
 
-/// Prints one contact.
-///
-/// # Errors
-/// When nobody reads it.
-pub fn print(setup: &Setup, contact: &ContactView) -> Result<(), Failure> {
+fn print(setup: &Setup, contact: &ContactView) -> Result<(), Failure> {
     if setup.global.json {
         return out::json(contact);
     }

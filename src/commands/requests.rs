@@ -1,13 +1,13 @@
 //! `twocan requests`: strangers who ask to become contacts, by the running phone.
 
-use twocan::api::{Command, Done};
+use twocan::api::Command;
 use twocan::cli::{Exit, RequestsCommand};
 use twocan::peer::{PeerId, SafeText};
 
 use super::fail::Failure;
 use super::phone::Phone;
 use super::setup::Setup;
-use super::{contact, out};
+use super::out;
 
 /// Carries out `twocan requests ...`.
 ///
@@ -19,10 +19,9 @@ pub async fn run(setup: &Setup, command: Option<RequestsCommand>) -> Result<(), 
         RequestsCommand::Accept { id } => {
             let peer = read(&id)?;
             let mut phone = Phone::running(setup).await?;
-            match phone.request(Command::Accept { peer }).await? {
-                Done::Contact(view) => contact::print(setup, &view),
-                _ => Ok(()),
-            }
+            phone.request(Command::Accept { peer }).await?;
+            out::say("accepted: will finish by itself when both phones are there");
+            Ok(())
         }
         RequestsCommand::Dismiss { id } => {
             let peer = read(&id)?;

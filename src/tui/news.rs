@@ -60,10 +60,7 @@ fn on_done(model: &mut Model, effects: &mut Vec<Effect>, asked: Asked, done: Don
             model.selected = Some(contact.id);
             model.take_contact(contact, false);
         }
-        (Asked::Accept, Done::Contact(contact)) => {
-            model.say(format!("{} is a contact now", contact.name), false);
-            model.take_contact(contact, false);
-        }
+        (Asked::Accept, Done::Nothing) => model.say("accepted: will finish by itself", false),
         (_, Done::Contact(contact)) => model.take_contact(contact, false),
         _ => {}
     }
