@@ -62,6 +62,7 @@ pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         audio: audio(&settings, &config),
         network: settings.network,
         bootstrap: settings.bootstrap.clone(),
+        lan: settings.lan,
         auto_answer: settings.answer == Answer::Auto,
     })?;
     let stop = Arc::new(Notify::new());

@@ -5,9 +5,9 @@ use twocan::cli::{Exit, RequestsCommand};
 use twocan::peer::{PeerId, SafeText};
 
 use super::fail::Failure;
+use super::out;
 use super::phone::Phone;
 use super::setup::Setup;
-use super::out;
 
 /// Carries out `twocan requests ...`.
 ///

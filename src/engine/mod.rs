@@ -54,6 +54,8 @@ pub struct Options {
     pub network: Network,
     /// Multiaddrs.
     pub bootstrap: Vec<String>,
+    /// Contacts are looked for on the local network too.
+    pub lan: bool,
     /// Answer each contact at once, with the microphone open.
     pub auto_answer: bool,
 }
@@ -210,7 +212,7 @@ fn assemble(
         bootstrap: options.bootstrap,
         cache: known.nodes.clone(),
         decoys: decoys(&keys.device),
-        lan: false,
+        lan: options.lan,
     })?;
     let (renewal, cert) = Renewal::begin(identity, keys.device, now.unix);
     let addresses = net.addresses();

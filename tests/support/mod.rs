@@ -249,6 +249,7 @@ pub fn start(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Han
         audio: Settings::new(backend),
         network: Network::None,
         bootstrap: Vec::new(),
+        lan: false,
         auto_answer,
     };
     Engine::start(options).expect("an engine")
