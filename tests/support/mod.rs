@@ -53,6 +53,29 @@ impl Phone {
         )
     }
 
+    /// A new person with no sound who finds others by these ultrapeers.
+    pub fn in_network(name: &str, bootstrap: &[String]) -> Phone {
+        let dir = TempDir::new().expect("a directory");
+        Phone::again_in_network(dir, keys(name), bootstrap)
+    }
+
+    /// The same, in a home that may have been used before.
+    pub fn again_in_network(dir: TempDir, keys: Keys, bootstrap: &[String]) -> Phone {
+        let options = Options {
+            network: Network::Private,
+            bootstrap: bootstrap.to_vec(),
+            ..options(dir.path(), keys, Backend::Null, true)
+        };
+        let handle = Engine::start(options).expect("an engine");
+        let client = Client::new(handle.client());
+        Phone {
+            handle,
+            client,
+            told: Vec::new(),
+            dir,
+        }
+    }
+
     pub fn at(dir: TempDir, name: &str, backend: Backend, auto_answer: bool) -> Phone {
         let handle = start(dir.path(), keys(name), backend, auto_answer);
         let client = Client::new(handle.client());
@@ -240,8 +263,12 @@ pub fn keys(name: &str) -> Keys {
 
 /// Starts an engine in this directory.
 pub fn start(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Handle {
+    Engine::start(options(dir, keys, backend, auto_answer)).expect("an engine")
+}
+
+fn options(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Options {
     let home = Home::at(dir);
-    let options = Options {
+    Options {
         lock: HomeLock::acquire(&home).expect("nobody else is in this home"),
         home,
         keys,
@@ -251,6 +278,14 @@ pub fn start(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Han
         bootstrap: Vec::new(),
         lan: false,
         auto_answer,
-    };
-    Engine::start(options).expect("an engine")
+    }
+}
+
+/// The keys of the same phone, for its next start.
+pub fn same(keys: &Keys) -> Keys {
+    Keys {
+        name: keys.name.clone(),
+        seed: keys.seed.clone(),
+        device: DeviceKeys::from_secrets(**keys.device.x_secret(), *keys.device.d_secret()),
+    }
 }
