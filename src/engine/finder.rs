@@ -4,6 +4,7 @@
 //! published and looked up, the node does it. Here is only carried, and nobody waits for anybody.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use tokio::sync::mpsc;
 
@@ -12,7 +13,7 @@ use crate::api::{Event, NetworkState, NetworkView, Presence, Standing};
 use crate::directory::{self, Announced, Keeper, Moment, Name, State};
 use crate::disk::Surroundings;
 use crate::net::{Node, NodeCommand, NodeEvent, NodeState, Phase};
-use crate::peer::PeerId;
+use crate::peer::{Circle, PeerId, Reach};
 use crate::phone::types::{CircuitId, Input, Path};
 
 /// The directory and the node, and what is under way between them and the phone.
@@ -28,6 +29,8 @@ pub(super) struct Finder {
     /// Whom the open tickets of [`NodeCommand::Meet`] are for.
     meetings: BTreeMap<u64, PeerId>,
     last_ticket: u64,
+    /// Contacts who were seen in the LAN, and where last.
+    near: BTreeMap<PeerId, SocketAddr>,
     /// Last words that the network has not confirmed yet.
     signing_off: BTreeSet<Name>,
     is_ending: bool,
@@ -50,6 +53,7 @@ impl Finder {
             known,
             meetings: BTreeMap::new(),
             last_ticket: 0,
+            near: BTreeMap::new(),
             signing_off: BTreeSet::new(),
             is_ending: false,
         }
@@ -96,6 +100,9 @@ impl Run {
 
     pub(super) fn tell_keeper_of_circle(&mut self) {
         let circle = self.parts.phone.circle();
+        let near = &mut self.parts.finder.near;
+        near.retain(|id, _| circle.members.iter().any(|member| member.id == *id));
+        self.ask_node(lan(&circle, self.parts.net.listen().port()));
         self.tell_keeper(directory::Input::Circle(circle));
     }
 
@@ -106,6 +113,9 @@ impl Run {
 
     /// The phone wants ways to that peer.
     pub(super) fn seek(&mut self, peer: PeerId) {
+        if let Some(&address) = self.parts.finder.near.get(&peer) {
+            self.tell_phone(Input::Way(peer, Path::Udp(address)));
+        }
         self.tell_keeper(directory::Input::Seek(peer));
     }
 
@@ -215,6 +225,7 @@ impl Run {
                 self.tell_phone(Input::PathGone(Path::Circuit(circuit)));
             }
             NodeEvent::Lan { id, address } => {
+                self.parts.finder.near.insert(id, address);
                 self.tell_phone(Input::Way(id, Path::Udp(address)));
             }
             NodeEvent::GoodPeers(nodes) => {
@@ -252,6 +263,21 @@ impl Run {
             Some(circuit) => Input::Way(peer, Path::Circuit(circuit)),
             None => Input::NoWay(peer),
         });
+    }
+}
+
+/// Whom to look for in the LAN, and by what they find us: nothing that tells anybody else who it is.
+fn lan(circle: &Circle, port: u16) -> NodeCommand {
+    let is_known = |reach: &Reach| reach.version > 0;
+    let known = circle
+        .members
+        .iter()
+        .filter(|member| is_known(&member.reach));
+    NodeCommand::Lan {
+        own: is_known(&circle.mine).then(|| (circle.mine.secret.clone(), port)),
+        contacts: known
+            .map(|member| (member.id, member.reach.secret.clone()))
+            .collect(),
     }
 }
 

@@ -212,7 +212,8 @@ fn assemble(
         bootstrap: options.bootstrap,
         cache: known.nodes.clone(),
         decoys: decoys(&keys.device),
-        lan: options.lan,
+        // Who listens on the loopback only is on no LAN.
+        lan: options.lan && !options.listen.ip().is_loopback(),
     })?;
     let (renewal, cert) = Renewal::begin(identity, keys.device, now.unix);
     let addresses = net.addresses();
