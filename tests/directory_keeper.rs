@@ -1,4 +1,5 @@
 //! Phones that find each other in a directory, through days, restarts, wrong clocks and lies.
+#![expect(clippy::print_stdout, reason = "the traffic is a figure worth seeing")]
 
 mod bulletin;
 
