@@ -105,13 +105,16 @@ pub fn identify(key: PublicKey) -> identify::Config {
 /// The DHT as both ends use it. Which mode a node is in has to be set by hand: left alone, a phone
 /// with a reservation at a relay would become a server.
 pub fn kad_config(protocol: StreamProtocol) -> kad::Config {
+    // Among ultrapeers the first answer nearly always is the one: more at once would only cost more.
+    // In the public network many do not answer.
+    let parallel = if protocol == KAD_PRIVATE { 3 } else { 6 };
     let mut config = kad::Config::new(protocol);
     config
         // An answer of twenty nodes with forty addresses each does not fit into the default 16 KiB.
         .set_max_packet_size(1 << 20)
         .set_query_timeout(Duration::from_secs(30))
         .set_substreams_timeout(DIAL_TIMEOUT)
-        .set_parallelism(NonZeroUsize::new(6).expect("6 is not 0"))
+        .set_parallelism(NonZeroUsize::new(parallel).expect("it is not 0"))
         .set_periodic_bootstrap_interval(None)
         .set_kbucket_inserts(kad::BucketInserts::Manual)
         // Nothing is stored before it was validated, nor sent on by libp2p's own timers.
