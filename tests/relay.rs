@@ -1,15 +1,18 @@
 //! Ultrapeers over the loopback: what is put through one reaches who watches at another, what is
 //! wrong gets nowhere, and nobody takes more than his share.
 
+#[path = "relay/author.rs"]
+mod author;
 #[path = "relay/phone.rs"]
 mod phone;
 
 use std::time::{Duration, Instant};
 
+use author::{Author, random, unix};
 use libp2p::futures::AsyncWriteExt;
 use libp2p::kad::{Quorum, Record};
 use libp2p::swarm::StreamProtocol;
-use phone::{Author, Node, Phone, random, unix};
+use phone::{Node, Phone};
 use twocan::config::Network;
 use twocan::directory::{MAX_AHEAD, renew};
 use twocan::net::proxy::{Refusal, Reply, Request};

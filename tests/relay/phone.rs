@@ -1,9 +1,8 @@
-//! The other end of an ultrapeer: a phone's directory stream, a plain node of the DHT, and somebody
-//! who writes records.
+//! The other end of an ultrapeer: a phone's directory stream, and a plain node of the DHT.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use libp2p::futures::io::{ReadHalf, WriteHalf};
 use libp2p::futures::{AsyncReadExt, StreamExt};
@@ -15,11 +14,12 @@ use libp2p::swarm::{StreamProtocol, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, Swarm};
 use libp2p_stream::Control;
 use tokio::task::JoinHandle;
-use twocan::directory::{self, Blob, Content, Pen, Spot};
+use twocan::directory;
 use twocan::net::proxy::{FrameReader, FrameWriter, Refusal, Renewal, Reply, Request};
 use twocan::net::swarm;
-use twocan::peer::{Identity, Reach, Secret32, Seed};
 use twocan::relay::Relay;
+
+use crate::author::{Author, random};
 
 /// A phone with one directory stream.
 pub struct Phone {
@@ -71,7 +71,7 @@ impl Phone {
         let Reply::Hello { version: 1, unix } = hello else {
             panic!("{hello:?}");
         };
-        assert!(unix.abs_diff(self::unix()) < 5);
+        assert!(unix.abs_diff(crate::author::unix()) < 5);
     }
 
     pub async fn open(&mut self, protocol: StreamProtocol) -> Stream {
@@ -187,47 +187,7 @@ impl Node {
     }
 }
 
-/// Somebody with a name of his own in the directory.
-pub struct Author {
-    pub name: [u8; 32],
-    pen: Pen,
-    since: u64,
-}
-
 impl Author {
-    pub fn new() -> Author {
-        let identity = Identity::from_seed(&Seed::from_bytes(random()));
-        let reach = Reach {
-            version: 1,
-            secret: Secret32::new(random()),
-        };
-        let spot = Spot::location(identity.id(), &reach);
-        let pen = Pen::new(&identity.blinder(), &spot, 1);
-        Author {
-            name: pen.name().0,
-            pen,
-            since: unix() * 1000,
-        }
-    }
-
-    /// The record that says `what`, the `number`th of this author, good until `validity`.
-    pub fn record(&self, what: u32, number: u64, validity: u64) -> Vec<u8> {
-        let content = Content::Slot(Reach {
-            version: what,
-            secret: Secret32::new([1; 32]),
-        });
-        let blob: Blob = self.pen.seal(&content, &[what as u8; 32]);
-        self.pen.sign(&blob, self.sequence(number), validity)
-    }
-
-    pub fn sequence(&self, number: u64) -> u64 {
-        self.since + number
-    }
-
-    pub fn key(&self) -> Vec<u8> {
-        directory::Name(self.name).key()
-    }
-
     pub fn told(&self, record: &[u8]) -> Reply {
         Reply::Record {
             name: self.name,
@@ -252,18 +212,6 @@ pub fn renewal(renewal: &Renewal) -> directory::Renewal {
         signature_v1,
         signature_v2,
     }
-}
-
-pub fn random() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).expect("random numbers");
-    bytes
-}
-
-#[expect(clippy::disallowed_methods, reason = "records have real times")]
-pub fn unix() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.expect("after 1970").as_secs()
 }
 
 /// Where an address of TCP is.
