@@ -1,6 +1,9 @@
 //! Ultrapeers over the loopback: what is put through one reaches who watches at another, what is
 //! wrong gets nowhere, and nobody takes more than his share.
 
+#![expect(clippy::print_stdout, reason = "how long it took is worth knowing")]
+#![expect(clippy::disallowed_methods, reason = "real ultrapeers have real time")]
+
 #[path = "relay/author.rs"]
 mod author;
 #[path = "relay/phone.rs"]

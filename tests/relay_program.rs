@@ -1,5 +1,7 @@
 //! `twocan relay` as a whole process.
 
+#![expect(clippy::disallowed_methods, reason = "a program has a second to end")]
+
 mod program;
 
 use std::time::{Duration, Instant};

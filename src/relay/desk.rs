@@ -209,3 +209,164 @@ fn forget(watchers: &mut HashMap<Name, BTreeSet<ClientId>>, name: &Name, client:
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use libp2p::PeerId;
+
+    use super::*;
+    use crate::directory::{Content, Pen, Spot, check};
+    use crate::peer::{Identity, Reach, Secret32, Seed};
+    use crate::relay::{Group, Source};
+
+    const ME: ClientId = ClientId(1);
+    const UNIX: u64 = 1_800_000_000;
+
+    fn entry(pen: &Pen, what: u8, sequence: u64, validity: u64) -> Entry {
+        let content = Content::Slot(Reach {
+            version: 1,
+            secret: Secret32::new([what; 32]),
+        });
+        let blob = pen.seal(&content, &[what; 32]);
+        let value = pen.sign(&blob, UNIX * 1000 + sequence, validity);
+        let stamp = check(&pen.name(), &value, UNIX).expect("a good record");
+        Entry {
+            value,
+            stamp,
+            source: Source {
+                group: Group::of([127, 0, 0, 1].into()),
+                node: PeerId::random(),
+            },
+            gone: false,
+        }
+    }
+
+    fn pen(n: u8) -> Pen {
+        let identity = Identity::from_seed(&Seed::from_bytes([n; 32]));
+        let reach = Reach {
+            version: 1,
+            secret: Secret32::new([n; 32]),
+        };
+        Pen::new(
+            &identity.blinder(),
+            &Spot::location(identity.id(), &reach),
+            1,
+        )
+    }
+
+    /// Twenty contacts, all told and all good for some time.
+    fn watched() -> (Desk, Shelf, Vec<Pen>) {
+        let pens: Vec<Pen> = (1..=20).map(pen).collect();
+        let mut desk = Desk::default();
+        let fresh = desk.watch(ME, pens.iter().map(Pen::name).collect());
+        assert_eq!(fresh.len(), 20);
+        let mut shelf = Shelf::new(100);
+        for pen in &pens {
+            let outbox = put(&mut desk, &mut shelf, pen, &entry(pen, 1, 1, UNIX + 900), 0);
+            assert!(
+                matches!(outbox[..], [(ME, ref told)] if matches!(told[..], [Reply::Record { .. }]))
+            );
+        }
+        (desk, shelf, pens)
+    }
+
+    fn put(desk: &mut Desk, shelf: &mut Shelf, pen: &Pen, entry: &Entry, at: u64) -> Outbox {
+        let Entry {
+            value,
+            stamp,
+            source,
+            ..
+        } = entry.clone();
+        shelf.put(pen.name(), value, stamp, source).expect("room");
+        let kept = shelf.get(&pen.name()).expect("kept");
+        desk.tell(&pen.name(), kept, Duration::from_secs(at), UNIX)
+    }
+
+    #[test]
+    fn renewals_travel_together() {
+        let (mut desk, mut shelf, pens) = watched();
+        for (pen, at) in pens.iter().zip(10..) {
+            let renewed = entry(pen, 1, 2, UNIX + 1800);
+            assert!(put(&mut desk, &mut shelf, pen, &renewed, at).is_empty());
+        }
+        assert!(desk.flush(&shelf, Duration::from_secs(129)).is_empty());
+        let told = desk.flush(&shelf, Duration::from_secs(130));
+        let [(ME, replies)] = &told[..] else {
+            panic!("{told:?}");
+        };
+        let sizes: Vec<usize> = replies
+            .iter()
+            .map(|reply| match reply {
+                Reply::Renewed(renewals) => renewals.len(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(sizes, [14, 6]);
+        assert!(desk.flush(&shelf, Duration::from_secs(999)).is_empty());
+    }
+
+    #[test]
+    fn what_is_said_waits_for_nothing() {
+        let (mut desk, mut shelf, pens) = watched();
+        let news = put(
+            &mut desk,
+            &mut shelf,
+            &pens[0],
+            &entry(&pens[0], 2, 2, UNIX + 1800),
+            5,
+        );
+        assert!(matches!(news[0].1[..], [Reply::Record { .. }]));
+
+        let name = pens[1].name();
+        let mut gone = shelf.get(&name).expect("there").clone();
+        gone.gone = true;
+        let told = desk.tell(&name, &gone, Duration::ZERO, UNIX);
+        assert!(matches!(told[0].1[..], [Reply::Gone { .. }]));
+        assert!(
+            desk.tell(&name, &gone, Duration::ZERO, UNIX).is_empty(),
+            "once"
+        );
+        let back = put(
+            &mut desk,
+            &mut shelf,
+            &pens[1],
+            &entry(&pens[1], 1, 2, UNIX + 1800),
+            5,
+        );
+        assert!(matches!(back[0].1[..], [Reply::Renewed(_)]));
+
+        let late = entry(&pens[2], 1, 2, UNIX + 1800);
+        let replies = {
+            shelf
+                .put(pens[2].name(), late.value.clone(), late.stamp, late.source)
+                .expect("room");
+            // What is known of it would end in a minute.
+            desk.tell(&pens[2].name(), &late, Duration::ZERO, UNIX + 840)
+        };
+        assert!(matches!(replies[0].1[..], [Reply::Renewed(_)]));
+    }
+
+    #[test]
+    fn who_no_longer_watches_is_told_nothing() {
+        let (mut desk, mut shelf, pens) = watched();
+        assert!(desk.watch(ME, [pens[3].name()].into()).is_empty());
+        let other = put(
+            &mut desk,
+            &mut shelf,
+            &pens[0],
+            &entry(&pens[0], 2, 2, UNIX + 1800),
+            5,
+        );
+        assert!(other.is_empty() && !desk.is_watched(&pens[0].name()));
+        desk.close(ME);
+        let last = put(
+            &mut desk,
+            &mut shelf,
+            &pens[3],
+            &entry(&pens[3], 2, 2, UNIX + 1800),
+            5,
+        );
+        assert!(last.is_empty() && desk.watched().next().is_none());
+        assert!(desk.clients.is_empty());
+    }
+}
