@@ -65,7 +65,10 @@ pub fn build(
 /// A node of the DHT that keeps what is on the shelf.
 pub fn server(protocol: StreamProtocol, me: PeerId, shelf: &SharedShelf) -> kad::Behaviour<Table> {
     let table = Table::new(shelf.clone(), me);
-    let mut kad = kad::Behaviour::with_config(me, table, swarm::kad_config(protocol));
+    let mut config = swarm::kad_config(protocol);
+    // The end of a record stands in it, and the shelf goes by that.
+    config.set_record_ttl(None);
+    let mut kad = kad::Behaviour::with_config(me, table, config);
     kad.set_mode(Some(kad::Mode::Server));
     kad
 }

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use libp2p::PeerId;
 use libp2p::kad::store::{Error, RecordStore, Result};
 use libp2p::kad::{ProviderRecord, Record, RecordKey};
-use sha2::{Digest, Sha256};
 
 use super::shelf::Shelf;
 use crate::directory::Name;
+use crate::net::swarm::{SHARDS, ultrapeers_key};
 
 /// A view of the shelf for one DHT, with the providers of that DHT.
 #[derive(Debug)]
@@ -105,19 +105,10 @@ impl RecordStore for Table {
     }
 }
 
-/// The keys under which ultrapeers provide themselves: multihashes (SHA-256) of
-/// `/twocan/ultrapeer/1/` and a shard number of one byte, 0 to 7.
+/// The keys under which ultrapeers provide themselves.
 pub fn shards() -> impl Iterator<Item = RecordKey> {
-    (0..SHARDS).map(|shard| {
-        let digest = Sha256::new()
-            .chain_update(b"/twocan/ultrapeer/1/")
-            .chain_update([shard])
-            .finalize();
-        RecordKey::new(&[&[0x12, 0x20][..], &digest[..]].concat())
-    })
+    (0..SHARDS).map(ultrapeers_key)
 }
-
-const SHARDS: u8 = 8;
 
 /// Providers kept for each shard, and of them told to whoever asks.
 const MAX_PROVIDERS: usize = 64;
