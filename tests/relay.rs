@@ -348,6 +348,32 @@ async fn what_cannot_work_says_so() {
 }
 
 /// That many ultrapeers that all know each other, though each was told of the first only.
+/// What was put before two ultrapeers met would else reach the second with the next renewal only.
+#[tokio::test]
+async fn ultrapeers_that_meet_give_each_other_what_their_phones_have_put() {
+    let one = start(&[], limits()).await;
+    let other = start(&[], limits()).await;
+    let author = Author::new();
+    let mut there = Phone::at(&other).await;
+    there.watch(&[author.name]).await;
+    let mut here = Phone::at(&one).await;
+    let record = author.record(1, 1, unix() + 1800);
+    here.put(&author, &record).await;
+    let alone = Reply::Stored {
+        name: author.name,
+        copies: 0,
+    };
+    assert_eq!(here.next().await, alone);
+
+    let _third = start(&[&one, &other], limits()).await;
+    loop {
+        match there.next().await {
+            Reply::Absent { .. } => {}
+            reply => break assert_eq!(reply, author.told(&record)),
+        }
+    }
+}
+
 async fn network(count: usize) -> Vec<Relay> {
     let mut relays = vec![start(&[], limits()).await];
     for _ in 1..count {

@@ -68,6 +68,12 @@ impl Clients {
     pub fn may_put_as_stranger(&mut self, group: Group, now: Duration) -> bool {
         self.strangers.take(group, now)
     }
+
+    /// The names whose records were put by phones that are here.
+    pub fn put_by_phones(&self) -> impl Iterator<Item = Name> {
+        let here = self.writers.values().filter(|writer| writer.streams > 0);
+        here.flat_map(|writer| writer.records.keys().copied())
+    }
 }
 
 impl Ultrapeer {

@@ -36,6 +36,24 @@ impl Ultrapeer {
         Ok(())
     }
 
+    /// Gives an ultrapeer that has just been met what the phones here have put: what was put before
+    /// that would stay here alone until it is renewed.
+    pub fn share_with(&mut self, node: PeerId) {
+        let kad = &mut self.swarm.behaviour_mut().own;
+        if nodes(kad, MANY + 1).len() > MANY {
+            return;
+        }
+        let shelf = self.shelf.lock();
+        let records = self.clients.put_by_phones().filter_map(|name| {
+            let entry = shelf.get(&name)?;
+            Some(Record::new(name.key(), entry.value.clone()))
+        });
+        for record in records.take(SHARED) {
+            // What does not arrive comes with the next renewal.
+            kad.put_record_to(record, std::iter::once(node), Quorum::One);
+        }
+    }
+
     fn store(&mut self, which: Which, put: u64, nodes: Vec<PeerId>) {
         let value = self.lookups.value(put).map(<[u8]>::to_vec);
         let name = self.lookups.name(put);
@@ -217,6 +235,9 @@ fn nodes(kad: &mut kad::Behaviour<super::table::Table>, most: usize) -> Vec<Peer
 
 /// With at most this many other ultrapeers each of them keeps every record.
 const MANY: usize = 20;
+
+/// Records that a newly met ultrapeer is given at once.
+const SHARED: usize = 512;
 
 /// Valid answers after which a read ends.
 const ENOUGH: usize = 3;

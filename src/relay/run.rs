@@ -252,6 +252,7 @@ impl Ultrapeer {
         if let Some(requests) = self.mesh.join(node) {
             streams::attend(node, self.control.clone(), requests, self.said.clone());
             streams::ask(node, self.control.clone(), self.said.clone());
+            self.share_with(node);
         }
     }
 
