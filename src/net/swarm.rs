@@ -31,6 +31,15 @@ pub const CALL: StreamProtocol = StreamProtocol::new("/twocan/call/1");
 /// Which other ultrapeers an ultrapeer knows.
 pub const PEERS: StreamProtocol = StreamProtocol::new("/twocan/peers/1");
 
+/// Where the public network is entered (libp2p's own bootstrap nodes).
+pub const PUBLIC_ENTRIES: [&str; 5] = [
+    "/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN",
+    "/dnsaddr/bootstrap.libp2p.io/p2p/QmQCU2EcMqAqQPR2i9bChDtGNJchTbq5TbXJJ16u19uLTa",
+    "/dnsaddr/bootstrap.libp2p.io/p2p/QmbLHAnMoJPWSCR5Zhtx6BHJX9KiKNN6tpvbUcqanj75Nb",
+    "/dnsaddr/bootstrap.libp2p.io/p2p/QmcZf59bWwK5XFi76CZX8cbJ4BhTzzA3gU1ZjYZcYW3dwt",
+    "/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ",
+];
+
 /// What a relay says in identify when it takes reservations.
 pub const RELAY_HOP: StreamProtocol = StreamProtocol::new("/libp2p/circuit/relay/0.2.0/hop");
 
@@ -38,11 +47,13 @@ pub const RELAY_HOP: StreamProtocol = StreamProtocol::new("/libp2p/circuit/relay
 /// of a DHT costs each look-up that long.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A phone has to learn soon that its relay is gone.
-pub const PHONE_PING: Duration = Duration::from_secs(60);
+/// A relay that is switched off says so, or its system does; only one that vanishes has to be found
+/// out. Pings, with those of the multiplexer that each of them wakes, are most of what an idle phone
+/// sends, and NATs keep a TCP connection for longer.
+pub const PHONE_PING: Duration = Duration::from_secs(240);
 
-/// Each ping costs the phone at the other end traffic, and its own already show that it lives.
-pub const ULTRAPEER_PING: Duration = Duration::from_secs(120);
+/// The same for phones that vanish: contacts see them for that long.
+pub const ULTRAPEER_PING: Duration = Duration::from_secs(240);
 
 /// TCP, names of the DNS, Noise and yamux; and, for phones, circuits through relays.
 ///

@@ -45,6 +45,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Network;
+use crate::net::swarm::PUBLIC_ENTRIES;
 use fence::{Fence, bare, is_global};
 
 pub use behaviour::server;
@@ -194,15 +195,6 @@ pub enum RelayError {
     #[error("the key of this ultrapeer cannot be used: {0}")]
     Key(#[from] libp2p::noise::Error),
 }
-
-/// Nodes through which the public DHT is entered.
-pub const PUBLIC_ENTRIES: [&str; 5] = [
-    "/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN",
-    "/dnsaddr/bootstrap.libp2p.io/p2p/QmQCU2EcMqAqQPR2i9bChDtGNJchTbq5TbXJJ16u19uLTa",
-    "/dnsaddr/bootstrap.libp2p.io/p2p/QmbLHAnMoJPWSCR5Zhtx6BHJX9KiKNN6tpvbUcqanj75Nb",
-    "/dnsaddr/bootstrap.libp2p.io/p2p/QmcZf59bWwK5XFi76CZX8cbJ4BhTzzA3gU1ZjYZcYW3dwt",
-    "/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ",
-];
 
 /// How long the addresses of this computer may take to be known.
 const SETTLE: Duration = Duration::from_secs(3);

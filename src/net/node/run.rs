@@ -28,6 +28,7 @@ use super::telling::Told;
 use super::{NodeCommand, NodeEvent, NodeOptions, address, now};
 use crate::config::Network;
 use crate::net::streams::Opening;
+use crate::net::swarm;
 use crate::phone::types::CircuitId;
 
 /// The node's ends of the channels to the engine.
@@ -120,7 +121,7 @@ impl Running {
             .iter()
             .filter_map(|text| address::bootstrap(text).ok());
         let public = match options.network {
-            Network::Public => PUBLIC.as_slice(),
+            Network::Public => swarm::PUBLIC_ENTRIES.as_slice(),
             Network::Private | Network::None => &[],
         };
         let public = public.iter().filter_map(|text| text.parse().ok());
@@ -364,12 +365,3 @@ const MAX_CACHE: usize = 16;
 /// Also the longest that the LAN's tag of the past hour stays.
 const LONGEST_SLEEP: Duration = Duration::from_secs(600);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
-
-/// Where the public network is entered (libp2p's own bootstrap nodes).
-const PUBLIC: [&str; 5] = [
-    "/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN",
-    "/dnsaddr/bootstrap.libp2p.io/p2p/QmQCU2EcMqAqQPR2i9bChDtGNJchTbq5TbXJJ16u19uLTa",
-    "/dnsaddr/bootstrap.libp2p.io/p2p/QmbLHAnMoJPWSCR5Zhtx6BHJX9KiKNN6tpvbUcqanj75Nb",
-    "/dnsaddr/bootstrap.libp2p.io/p2p/QmcZf59bWwK5XFi76CZX8cbJ4BhTzzA3gU1ZjYZcYW3dwt",
-    "/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ",
-];
