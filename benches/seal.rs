@@ -113,7 +113,10 @@ fn hello(contacts: u8) -> (f64, f64) {
     let mut world = World::new(&["anna", "bo"], 3);
     let mut last = Manual::new(0);
     world.restart_with(1, |settings| {
-        for number in (0..=u8::MAX).filter(|number| *number != 2).take(contacts.into()) {
+        for number in (0..=u8::MAX)
+            .filter(|number| *number != 2)
+            .take(contacts.into())
+        {
             let contact = Manual::new(number).contact(&format!("contact {number}"));
             settings.contacts.push(contact);
         }
