@@ -1,18 +1,27 @@
-//! The UDP port of the last run.
+//! The port of the last run.
 
 use std::fs;
+use std::path::Path;
 
 use crate::disk::{DiskError, Home, atomic};
 
-/// The remembered port; `None` if there is none or the file makes no sense, since any port will do.
+/// The remembered UDP port of the phone; `None` if there is none or the file makes no sense, since any port will do.
 pub fn load_port(home: &Home) -> Option<u16> {
-    let text = fs::read_to_string(home.port_file()).ok()?;
-    text.trim().parse().ok().filter(|&port| port != 0)
+    read(&home.port_file())
 }
 
 /// Remembers `port` for the next run.
 pub fn save_port(home: &Home, port: u16) -> Result<(), DiskError> {
-    atomic::replace(&home.port_file(), format!("{port}\n").as_bytes())
+    write(&home.port_file(), port)
+}
+
+pub(super) fn read(path: &Path) -> Option<u16> {
+    let text = fs::read_to_string(path).ok()?;
+    text.trim().parse().ok().filter(|&port| port != 0)
+}
+
+pub(super) fn write(path: &Path, port: u16) -> Result<(), DiskError> {
+    atomic::replace(path, format!("{port}\n").as_bytes())
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! What an ultrapeer keeps: its key in libp2p and its port, so that its address lines stay good.
 
-use std::fs;
-
 use zeroize::Zeroizing;
 
-use super::atomic;
 use super::hex::{Hex, encode};
+use super::{atomic, port};
 use crate::disk::{DiskError, Home};
 
 /// The secret half of the ultrapeer's Ed25519 key, made the first time. It names a node, not a
@@ -37,8 +35,7 @@ pub fn relay_key(home: &Home) -> Result<Zeroizing<[u8; 32]>, DiskError> {
 
 /// The ultrapeer's port of the last run; `None` if there is none or the file makes no sense.
 pub fn relay_port(home: &Home) -> Option<u16> {
-    let text = fs::read_to_string(home.relay_port()).ok()?;
-    text.trim().parse().ok().filter(|&port| port != 0)
+    port::read(&home.relay_port())
 }
 
 /// Remembers `port` for the next run.
@@ -46,11 +43,12 @@ pub fn relay_port(home: &Home) -> Option<u16> {
 /// # Errors
 /// When it cannot be written.
 pub fn save_relay_port(home: &Home, port: u16) -> Result<(), DiskError> {
-    atomic::replace(&home.relay_port(), format!("{port}\n").as_bytes())
+    port::write(&home.relay_port(), port)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

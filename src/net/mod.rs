@@ -4,6 +4,7 @@
 //! datagram that cannot be sent is a lost datagram, as on any road.
 
 mod addresses;
+mod global;
 mod node;
 pub mod proxy;
 pub mod streams;
@@ -13,6 +14,7 @@ mod udp;
 use std::io;
 use std::net::SocketAddr;
 
+pub use global::is_global;
 pub use node::{Node, NodeCommand, NodeError, NodeEvent, NodeOptions, NodeState, Phase};
 pub use udp::{Counters, Udp};
 

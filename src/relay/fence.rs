@@ -12,6 +12,7 @@ use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEve
 use libp2p::multiaddr::Protocol;
 
 use super::rate::ip;
+use crate::net::is_global;
 
 /// Which addresses are dialled.
 #[derive(Clone, Debug, Default)]
@@ -62,31 +63,6 @@ pub fn bare(address: &Multiaddr) -> Multiaddr {
         .iter()
         .filter(|part| !matches!(part, Protocol::P2p(_)))
         .collect()
-}
-
-/// Whether that address means the same everywhere on the Internet.
-pub fn is_global(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            let shared = a == 100 && b & 0xc0 == 64;
-            let benchmark = a == 198 && b & 0xfe == 18;
-            let assignments = (a, b, c) == (192, 0, 0);
-            !(nowhere_v4(ip)
-                || ip.is_loopback()
-                || ip.is_private()
-                || ip.is_link_local()
-                || ip.is_documentation()
-                || shared
-                || benchmark
-                || assignments)
-        }
-        IpAddr::V6(ip) => {
-            let documentation = ip.segments()[..2] == [0x2001, 0xdb8];
-            // 2000::/3 is all that is given out.
-            ip.segments()[0] & 0xe000 == 0x2000 && !documentation
-        }
-    }
 }
 
 fn nowhere_v4(ip: Ipv4Addr) -> bool {

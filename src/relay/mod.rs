@@ -45,8 +45,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Network;
+use crate::net::is_global;
 use crate::net::swarm::PUBLIC_ENTRIES;
-use fence::{Fence, bare, is_global};
+use fence::{Fence, bare};
 
 pub use behaviour::server;
 pub use rate::Group;

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::behaviour::{self, Behaviour, BehaviourEvent};
 use super::clients::Clients;
-use super::fence::{Fence, is_global};
+use super::fence::Fence;
 use super::lookups::{Job, Lookups, Which};
 use super::mesh::{Mesh, split, with_name};
 use super::rate::{Rates, ip};
@@ -22,6 +22,7 @@ use super::streams::{self, Said};
 use super::table::{SharedShelf, shards};
 use super::{Limits, Options, RelayError, SETTLE, Status, tcp};
 use crate::config::Network;
+use crate::net::is_global;
 use crate::net::swarm::{DIRECTORY, KAD_PRIVATE, KAD_PUBLIC, PEERS};
 
 /// See the module.

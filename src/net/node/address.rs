@@ -3,12 +3,11 @@
 //! Only TCP to one host, and that host's name: what others tell us can be anything, and a phone
 //! that dials whatever it is told knocks at doors for strangers.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
 use super::NodeError;
+use crate::net::is_global;
 
 /// Reads an address that a person wrote: HOST/tcp/PORT with or without `/p2p/ID`, or `/dnsaddr`.
 pub(super) fn bootstrap(text: &str) -> Result<Multiaddr, NodeError> {
@@ -48,7 +47,7 @@ pub(super) fn strict(address: Multiaddr, only_global: bool) -> Option<(PeerId, M
     else {
         return None;
     };
-    let fits = is_host(&host) && port != 0 && (!only_global || is_global(&host));
+    let fits = is_host(&host) && port != 0 && (!only_global || is_global_host(&host));
     fits.then_some((peer, address))
 }
 
@@ -78,38 +77,14 @@ fn is_host(part: &Protocol<'_>) -> bool {
     }
 }
 
-/// Whether the whole Internet could mean the same host by it. Names may hide anything, so on the
-/// public network nobody's word for a name is taken.
-fn is_global(host: &Protocol<'_>) -> bool {
+/// Whether it is one host of the whole Internet. Names may hide anything, so on the public network
+/// nobody's word for a name is taken.
+fn is_global_host(host: &Protocol<'_>) -> bool {
     match host {
-        Protocol::Ip4(ip) => is_global_ip(IpAddr::V4(*ip)),
-        Protocol::Ip6(ip) => is_global_ip(ip.to_canonical()),
+        Protocol::Ip4(ip) => is_global((*ip).into()),
+        Protocol::Ip6(ip) => is_global((*ip).into()),
         _ => false,
     }
-}
-
-fn is_global_ip(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_global_v4(ip),
-        IpAddr::V6(ip) => is_global_v6(ip),
-    }
-}
-
-fn is_global_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
-    let shared = a == 100 && (64..128).contains(&b);
-    let benchmark = a == 198 && (18..20).contains(&b);
-    let special =
-        ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation();
-    !(special || shared || benchmark || a == 0 || a >= 224)
-}
-
-/// 2000::/3 is all that is given out (IANA), less what is set aside in it.
-fn is_global_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, ..] = ip.segments();
-    let documentation = a == 0x2001 && b == 0xdb8;
-    let special = a == 0x2001 && b < 0x200 || a == 0x2002;
-    a & 0xE000 == 0x2000 && !documentation && !special
 }
 
 /// Bytes of an address that a directory record or an ultrapeer may name.
