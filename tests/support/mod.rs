@@ -67,17 +67,15 @@ impl Phone {
             ..options(dir.path(), keys, Backend::Null, true)
         };
         let handle = Engine::start(options).expect("an engine");
-        let client = Client::new(handle.client());
-        Phone {
-            handle,
-            client,
-            told: Vec::new(),
-            dir,
-        }
+        Phone::sit_at(handle, dir)
     }
 
     pub fn at(dir: TempDir, name: &str, backend: Backend, auto_answer: bool) -> Phone {
         let handle = start(dir.path(), keys(name), backend, auto_answer);
+        Phone::sit_at(handle, dir)
+    }
+
+    fn sit_at(handle: Handle, dir: TempDir) -> Phone {
         let client = Client::new(handle.client());
         Phone {
             handle,

@@ -276,23 +276,41 @@ mod tests {
         }
     }
 
+    struct Roadworks {
+        allow: tokio::sync::watch::Sender<bool>,
+        road: mpsc::Receiver<Vec<u8>>,
+        outgoing: mpsc::Sender<(Instant, Box<[u8]>)>,
+        heard: mpsc::Receiver<CircuitNews>,
+    }
+
+    /// Writes to a stream that takes nothing until it is allowed.
+    fn closed_road(id: CircuitId) -> Roadworks {
+        let (allow, open) = tokio::sync::watch::channel(false);
+        let (written, road) = mpsc::channel(8);
+        let (outgoing, queue) = mpsc::channel(LEAVING);
+        let (news, heard) = mpsc::channel(1);
+        let stream = Road {
+            open,
+            written,
+            wait: None,
+        };
+        tokio::spawn(write(id, stream, queue, news));
+        Roadworks {
+            allow,
+            road,
+            outgoing,
+            heard,
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_waited_too_long_is_never_written() {
-        let (allow, open) = tokio::sync::watch::channel(false);
-        let (written, mut road) = mpsc::channel(8);
-        let (outgoing, queue) = mpsc::channel(LEAVING);
-        let (news, _kept) = mpsc::channel(1);
-        let wait = None;
-        tokio::spawn(write(
-            1,
-            Road {
-                open,
-                written,
-                wait,
-            },
-            queue,
-            news,
-        ));
+        let Roadworks {
+            allow,
+            mut road,
+            outgoing,
+            heard: _kept,
+        } = closed_road(1);
 
         for n in 1..=3 {
             outgoing
@@ -310,21 +328,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_takes_nothing_ends() {
-        let (_allow, open) = tokio::sync::watch::channel(false);
-        let (written, _road) = mpsc::channel(8);
-        let (outgoing, queue) = mpsc::channel(LEAVING);
-        let (news, mut heard) = mpsc::channel(1);
-        let wait = None;
-        tokio::spawn(write(
-            7,
-            Road {
-                open,
-                written,
-                wait,
-            },
-            queue,
-            news,
-        ));
+        let Roadworks {
+            allow: _allow,
+            road: _road,
+            outgoing,
+            mut heard,
+        } = closed_road(7);
         outgoing.send((now(), vec![1].into())).await.expect("room");
         assert!(matches!(heard.recv().await, Some(CircuitNews::Ended(7))));
     }
