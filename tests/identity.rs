@@ -172,6 +172,7 @@ fn contact(n: u64) -> Contact {
         hints: vec![SocketAddr::from(([192, 0, 2, 1], 40_000)); n as usize % 5],
         verified: None,
         blocked: false,
+        relay_only: false,
         added: n,
         last_seen: Some(n),
         pending: None,

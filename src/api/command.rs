@@ -129,6 +129,11 @@ pub enum Command {
         peer: String,
         to: Switch,
     },
+    /// With it on, neither side of a call with this contact learns the other's address.
+    RelayOnly {
+        peer: String,
+        to: Switch,
+    },
     /// Playback gain, 1.0 = as received, 0.0..=4.0.
     Volume {
         gain: f32,

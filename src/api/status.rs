@@ -75,6 +75,9 @@ pub struct ContactView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<jiff::Timestamp>,
     pub blocked: bool,
+    /// Calls with this contact run through relays and reflectors only.
+    #[serde(default)]
+    pub relay_only: bool,
     /// The invite was opened here, but the other phone has not confirmed it yet.
     pub pending: bool,
 }

@@ -196,6 +196,7 @@ fn view(contact: &Contact) -> ContactView {
         presence: Presence::Unknown,
         last_seen: contact.last_seen.and_then(moment),
         blocked: contact.blocked,
+        relay_only: contact.relay_only,
         pending: contact.pending.is_some(),
     }
 }

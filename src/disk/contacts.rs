@@ -194,6 +194,7 @@ pub(super) mod tests {
             ],
             verified: Some(1_800_000_000),
             blocked: n % 2 == 1,
+            relay_only: n % 3 == 1,
             added: 1_700_000_000,
             last_seen: None,
             pending: None,

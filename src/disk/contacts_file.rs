@@ -144,6 +144,8 @@ struct ContactEntry {
     verified: Option<u64>,
     #[serde(default)]
     blocked: bool,
+    #[serde(default)]
+    relay_only: bool,
     added: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_seen: Option<u64>,
@@ -201,6 +203,7 @@ impl From<&Contact> for ContactEntry {
             hints: contact.hints.clone(),
             verified: contact.verified,
             blocked: contact.blocked,
+            relay_only: contact.relay_only,
             added: contact.added,
             last_seen: contact.last_seen,
             told: contact.told,
@@ -221,6 +224,7 @@ impl From<ContactEntry> for Contact {
             hints: entry.hints,
             verified: entry.verified,
             blocked: entry.blocked,
+            relay_only: entry.relay_only,
             added: entry.added,
             last_seen: entry.last_seen,
             pending: entry.pending.map(Invite::from),

@@ -70,7 +70,7 @@ impl Net {
     pub fn send(&mut self, to: Path, bytes: &[u8]) {
         match to {
             Path::Udp(to) => self.udp.send(to, bytes),
-            Path::Circuit(_) => {}
+            Path::Side(..) | Path::Reflected(_) | Path::Circuit(_) => {}
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Contact {
     /// When the words were compared and found equal, in seconds since 1970.
     pub verified: Option<u64>,
     pub blocked: bool,
+    /// Nobody learns the address of the other: all goes through relays and reflectors.
+    pub relay_only: bool,
     /// Seconds since 1970.
     pub added: u64,
     /// Seconds since 1970.

@@ -183,6 +183,7 @@ impl Book {
             presence,
             last_seen: contact.last_seen.map(timestamp),
             blocked: contact.blocked,
+            relay_only: contact.relay_only,
             pending: contact.pending.is_some(),
         }
     }

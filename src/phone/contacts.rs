@@ -67,6 +67,22 @@ impl Phone {
         }
     }
 
+    /// Sessions that stand already keep the path that they have.
+    pub(super) fn keep_to_relays(&mut self, request: RequestId, who: &str, on: Switch) {
+        let contact = match self.book.find(who) {
+            Ok(contact) => contact.clone(),
+            Err(refusal) => return self.reply(request, Err(refusal)),
+        };
+        let relay_only = on.apply(contact.relay_only);
+        self.change(
+            request,
+            Contact {
+                relay_only,
+                ..contact
+            },
+        );
+    }
+
     pub(super) fn remove(&mut self, request: RequestId, who: &str, now: Now) {
         let peer = match self.book.find(who) {
             Ok(contact) => contact.id,

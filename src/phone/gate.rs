@@ -306,7 +306,11 @@ impl CookieJar {
 
 fn cookie_for(secret: &[u8; 32], from: Path) -> [u8; 16] {
     let address = match from {
-        Path::Udp(address) => address,
+        Path::Udp(address) | Path::Side(_, address) => address,
+        Path::Reflected(leg) => {
+            let mac = keyed(secret).chain_update(b"reflected");
+            return truncated(mac.chain_update(leg.room.to_le_bytes()));
+        }
         Path::Circuit(id) => {
             let mac = keyed(secret).chain_update(b"circuit");
             return truncated(mac.chain_update(id.to_le_bytes()));

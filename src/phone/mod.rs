@@ -209,6 +209,7 @@ impl Phone {
             Input::Saved(id, written) => self.saved(id, written, now),
             Input::Timeout => self.timeout(now),
             Input::Addresses(addresses) => self.me.addresses = addresses,
+            Input::Mapped(_) | Input::Mirrors(_) | Input::Room(..) => {}
             Input::Certificate(cert) => self.me.cert = *cert,
             Input::Way(peer, path) => self.take_way(peer, path, now),
             Input::NoWay(peer) => self.take_no_way(peer, now),

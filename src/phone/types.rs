@@ -20,23 +20,27 @@ pub struct Now {
     pub unix: u64,
 }
 
-/// Where a datagram came from or goes to. Opaque to the phone but for comparing.
-///
-/// Reflected paths come as a further variant.
+/// Where a datagram came from or goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Path {
+    /// From and to the phone's own port.
     Udp(SocketAddr),
+    /// From and to another port of this computer, that the driver opens when it is first sent from.
+    Side(SideId, SocketAddr),
+    /// Through a room at a reflector. The core puts such datagrams into those of [`Path::Udp`] and
+    /// takes them out again; a driver never sees one.
+    Reflected(Leg),
     /// A byte stream through a relay, opened (or accepted) by the driver. Each number is used once.
     Circuit(CircuitId),
 }
 
 impl Path {
-    /// `None` for paths that are not an address.
+    /// `None` for paths that are not an address to which the phone's own port sends.
     pub fn udp(self) -> Option<SocketAddr> {
         match self {
             Path::Udp(address) => Some(address),
-            Path::Circuit(_) => None,
+            Path::Side(..) | Path::Reflected(_) | Path::Circuit(_) => None,
         }
     }
 
@@ -44,6 +48,8 @@ impl Path {
     pub fn kind(self) -> PathKind {
         match self {
             Path::Udp(_) => PathKind::Direct,
+            Path::Side(..) => PathKind::Punched,
+            Path::Reflected(_) => PathKind::Reflected,
             Path::Circuit(_) => PathKind::Circuit,
         }
     }
@@ -57,6 +63,33 @@ pub const MAX_PATHS: usize = 8;
 
 /// Names one open stream through a relay, as long as the program runs.
 pub type CircuitId = u64;
+
+/// Names one of the ports that are opened beside the phone's own, as long as the program runs.
+pub type SideId = u32;
+
+/// One end of a room at a reflector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Leg {
+    /// Where this end reaches the reflector.
+    pub server: SocketAddr,
+    pub room: u64,
+    /// 0 at whoever made the room.
+    pub leg: u8,
+}
+
+/// A room that a reflector has made for us: two legs, on which it forwards from one to the other
+/// whatever comes from an address that holds the token of its leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Where the reflector is reached, by UDP; each end uses the first that it can reach.
+    pub servers: ArrayVec<SocketAddr, MAX_SERVERS>,
+    pub room: u64,
+    /// What proves the right to a leg: ours, then the peer's.
+    pub tokens: [[u8; 16]; 2],
+}
+
+/// Addresses of one reflector.
+pub const MAX_SERVERS: usize = 4;
 
 /// Largest UDP payload we ever send or accept, in bytes: fits IPv6's least MTU of 1280.
 pub const MAX_DATAGRAM: usize = 1200;
@@ -93,6 +126,13 @@ pub enum Input<'a> {
     Timeout,
     /// The addresses at which this phone can be reached have changed.
     Addresses(Vec<SocketAddr>),
+    /// Where a gateway forwards to the phone's port (UPnP IGD, NAT-PMP, PCP). None: it does not.
+    Mapped(Option<SocketAddr>),
+    /// UDP ports of reflectors, which say from where they are asked (STUN). At least two ports of
+    /// each reflector, so that one that stands alone still shows what kind of NAT is on the way.
+    Mirrors(Vec<SocketAddr>),
+    /// The answer to [`Output::Rooms`], for each room.
+    Room(PeerId, Box<Room>),
     /// A renewed certificate for our device.
     Certificate(Box<DeviceCert>),
     /// A way to that peer stands: a circuit to him, or an address at which he may be. May be said
@@ -139,6 +179,11 @@ pub enum Output {
     /// Do this work ([`super::pow::solve`], a second or so) somewhere else and answer with
     /// [`Input::Worked`]. It replaces work for the same peer that is not done.
     Work(PeerId, Puzzle),
+    /// Have two rooms made, at reflectors of different owners if there are such, for a session with
+    /// that peer: answer with any number of [`Input::Room`].
+    Rooms(PeerId),
+    /// That port is not needed any more.
+    CloseSide(SideId),
     /// Find ways to that peer: answer with any number of [`Input::Way`], or with [`Input::NoWay`].
     Seek(PeerId),
 }

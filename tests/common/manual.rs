@@ -67,6 +67,7 @@ impl Manual {
             hints: vec![self.address],
             verified: None,
             blocked: false,
+            relay_only: false,
             added: EPOCH,
             last_seen: None,
             pending: None,

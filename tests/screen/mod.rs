@@ -37,6 +37,7 @@ pub fn contact(number: u8, name: &str, presence: Presence) -> ContactView {
         presence,
         last_seen: None,
         blocked: false,
+        relay_only: false,
         pending: false,
     }
 }
