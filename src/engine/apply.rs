@@ -21,7 +21,8 @@ impl Run {
             Output::Reply(request, result) => self.reply(request, result),
             Output::Save(id, change) => parts.keep.change(id, change),
             Output::Seek(peer) => self.seek(peer),
-            Output::Rooms(_) | Output::CloseSide(_) => {}
+            Output::Rooms(_) => {}
+            Output::CloseSide(side) => parts.net.close_side(side),
             Output::Circle => self.tell_keeper_of_circle(),
             Output::Work(peer, puzzle) => self.work(peer, puzzle),
         }

@@ -7,6 +7,7 @@ mod addresses;
 mod global;
 mod node;
 pub mod proxy;
+mod sides;
 pub mod streams;
 pub mod swarm;
 mod udp;
@@ -16,15 +17,22 @@ use std::net::SocketAddr;
 
 pub use global::is_global;
 pub use node::{Node, NodeCommand, NodeError, NodeEvent, NodeOptions, NodeState, Phase};
-pub use udp::{Counters, Udp};
+pub use sides::MAX_SIDES;
+pub use udp::Counters;
 
-use crate::phone::types::Path;
+use crate::phone::types::{MAX_DATAGRAM, Path, SideId};
+use sides::Sides;
+use udp::{Buffer, Udp};
 
 /// Everything through which the phone reaches others.
 #[derive(Debug)]
 pub struct Net {
     udp: Udp,
+    sides: Sides,
     listen: SocketAddr,
+    buffer: Box<Buffer>,
+    /// Whose turn it is to be asked first for what has arrived, so that neither starves the other.
+    is_sides_turn: bool,
 }
 
 impl Net {
@@ -40,7 +48,13 @@ impl Net {
         let udp = bind(listen, remembered).map_err(|source| NetError { listen, source })?;
         let port = udp.port().map_err(|source| NetError { listen, source })?;
         let listen = SocketAddr::new(listen.ip(), port);
-        Ok(Net { udp, listen })
+        Ok(Net {
+            udp,
+            sides: Sides::new(listen.ip()),
+            listen,
+            buffer: Box::new([0; MAX_DATAGRAM + 1]),
+            is_sides_turn: false,
+        })
     }
 
     /// The address that was asked for, with the port that it got.
@@ -55,28 +69,55 @@ impl Net {
     }
 
     /// Waits until a datagram has arrived. Cancel safe; loses nothing.
-    pub async fn readable(&self) {
-        self.udp.readable().await;
+    pub async fn readable(&mut self) {
+        tokio::select! {
+            () = self.udp.readable() => {}
+            () = self.sides.readable() => {}
+        }
     }
 
     /// Takes the next datagram that has arrived, if there is one.
     pub fn receive(&mut self) -> Option<(Path, &[u8])> {
-        self.udp
-            .receive()
-            .map(|(from, bytes)| (Path::Udp(from), bytes))
+        self.is_sides_turn = !self.is_sides_turn;
+        let (path, len) = if self.is_sides_turn {
+            self.from_sides().or_else(|| self.from_port())
+        } else {
+            self.from_port().or_else(|| self.from_sides())
+        }?;
+        Some((path, &self.buffer[..len]))
     }
 
-    /// Sends now or never: what the system does not take at once is dropped and counted.
+    fn from_port(&mut self) -> Option<(Path, usize)> {
+        let (from, len) = self.udp.receive(&mut self.buffer)?;
+        Some((Path::Udp(from), len))
+    }
+
+    fn from_sides(&mut self) -> Option<(Path, usize)> {
+        let (side, from, len) = self.sides.receive(&mut self.buffer)?;
+        Some((Path::Side(side, from), len))
+    }
+
+    /// Sends now or never: what the system does not take at once is dropped and counted. The first
+    /// datagram from a side opens it; at most [`MAX_SIDES`] are open at a time.
     pub fn send(&mut self, to: Path, bytes: &[u8]) {
         match to {
             Path::Udp(to) => self.udp.send(to, bytes),
-            Path::Side(..) | Path::Reflected(_) | Path::Circuit(_) => {}
+            Path::Side(side, to) => self.sides.send(side, to, bytes),
+            // The phone puts the one into datagrams of `Path::Udp`; the other is the node's.
+            Path::Reflected(_) | Path::Circuit(_) => {}
         }
+    }
+
+    /// Closes a side, if it is open.
+    pub fn close_side(&mut self, side: SideId) {
+        self.sides.close(side);
     }
 
     /// What was lost at this end since the start.
     pub fn counters(&self) -> Counters {
-        self.udp.counters()
+        let mut counters = self.udp.counters();
+        counters += self.sides.counters();
+        counters
     }
 }
 

@@ -2,21 +2,27 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::ops::AddAssign;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 
 use crate::phone::types::MAX_DATAGRAM;
 
-/// A bound socket and the buffer that it receives into.
+/// A bound socket.
 #[derive(Debug)]
-pub struct Udp {
-    socket: UdpSocket,
+pub(super) struct Udp {
+    socket: Arc<UdpSocket>,
     /// IPv4 peers have to be written as mapped IPv6 addresses.
     mapped: bool,
-    buffer: Box<[u8; MAX_DATAGRAM + 1]>,
     counters: Counters,
 }
+
+/// What is received into: one byte more than any datagram of ours, so that larger ones are told.
+pub(super) type Buffer = [u8; MAX_DATAGRAM + 1];
 
 /// What went wrong at this end, in datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +35,15 @@ pub struct Counters {
     pub oversized: u64,
     /// Errors while receiving, such as late ICMP answers.
     pub receive_errors: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Counters) {
+        self.full += other.full;
+        self.unsent += other.unsent;
+        self.oversized += other.oversized;
+        self.receive_errors += other.receive_errors;
+    }
 }
 
 impl Udp {
@@ -58,9 +73,8 @@ impl Udp {
         let socket = UdpSocket::from_std(socket.into())?;
         tune(&SockRef::from(&socket), listen.is_ipv6(), mapped);
         Ok(Udp {
-            socket,
+            socket: Arc::new(socket),
             mapped,
-            buffer: Box::new([0; MAX_DATAGRAM + 1]),
             counters: Counters::default(),
         })
     }
@@ -74,12 +88,17 @@ impl Udp {
         let _ = self.socket.readable().await;
     }
 
-    /// The next datagram; `None` when there is none for now.
-    pub(super) fn receive(&mut self) -> Option<(SocketAddr, &[u8])> {
+    /// Ready as soon as [`Udp::receive`] may have something.
+    pub(super) fn readiness(&self) -> Readiness {
+        Readiness(self.socket.clone())
+    }
+
+    /// The next datagram and its length; `None` when there is none for now.
+    pub(super) fn receive(&mut self, buffer: &mut Buffer) -> Option<(SocketAddr, usize)> {
         for _ in 0..RECEIVE_TRIES {
-            match self.socket.try_recv_from(&mut self.buffer[..]) {
+            match self.socket.try_recv_from(&mut buffer[..]) {
                 Ok((len, _)) if len > MAX_DATAGRAM => self.counters.oversized += 1,
-                Ok((len, from)) => return Some((plain(from), &self.buffer[..len])),
+                Ok((len, from)) => return Some((plain(from), len)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(_) => self.counters.receive_errors += 1,
             }
@@ -99,6 +118,19 @@ impl Udp {
 
     pub(super) fn counters(&self) -> Counters {
         self.counters
+    }
+}
+
+/// Waits for one socket, and keeps it open meanwhile.
+#[derive(Debug)]
+pub(super) struct Readiness(Arc<UdpSocket>);
+
+impl Future for Readiness {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // An error here would come again from the read, where it is counted.
+        self.0.poll_recv_ready(context).map(drop)
     }
 }
 
