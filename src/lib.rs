@@ -13,7 +13,8 @@
 //! tui     --> api, peer, config                 never engine, net, audio, phone
 //! control --> api, peer                         a unix socket: the same commands and events
 //! engine  --> phone, net, directory, audio, disk, api, peer, config
-//! relay   --> net, directory, peer, config      an ultrapeer, on which phones lean
+//! relay   --> net, phone::{reflect, stun, types}, directory, peer, config
+//!                                               an ultrapeer, on which phones lean
 //! net     --> phone::types, directory, peer, config     sockets and libp2p live here only
 //! audio   --> phone::types, voice, config       devices and codec live here only
 //! phone   --> api, peer                         sans-IO: sessions, calls, contacts
@@ -31,7 +32,7 @@
 //! | [`audio`] | the voice thread between microphone, codec, jitter buffer and loudspeaker |
 //! | [`directory`] | where phones find each other: records, what is ours there, what we know of others |
 //! | [`net`] | the UDP port, and the node that finds and meets others by libp2p |
-//! | [`relay`] | an ultrapeer: DHT server, circuits, and the directory for phones |
+//! | [`relay`] | an ultrapeer: DHT server, circuits, reflector, and the directory for phones |
 //! | [`disk`] | key, contacts, history: written whole or not at all |
 //! | [`engine`] | the one loop that carries inputs and outputs, and decides nothing |
 //! | [`control`] | the socket through which screens and scripts reach a running phone |

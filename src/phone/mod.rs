@@ -13,6 +13,7 @@
 //! Nothing that comes over the network can make it panic, grow without bound, or open the
 //! microphone (see `consent.rs`).
 
+pub mod binding;
 mod book;
 mod call;
 mod channel;
@@ -33,6 +34,7 @@ mod pacer;
 mod plain;
 pub mod pow;
 mod reach;
+pub mod reflect;
 mod replay;
 mod roam;
 mod sas;
@@ -40,6 +42,7 @@ mod session;
 mod sky;
 mod stranger;
 mod stream;
+pub mod stun;
 mod talk;
 mod tally;
 mod texts;
