@@ -107,6 +107,29 @@ fn routes_wait_until_they_rest_but_the_first_do_not() {
 }
 
 #[test]
+fn who_is_called_while_both_are_just_coming_is_found() {
+    let mut world = pair();
+    let id = world.id(0);
+    world.restart(0, 7, 0);
+    world.online(0, false);
+    world.store.clear();
+    world.restart(1, 8, 0);
+    world.tell(1, Input::Seek(id));
+    world.run(seconds(2));
+    assert_eq!(count(&world, 1, not_located), 0, "too early to say");
+    world.online(0, true);
+    world.run(seconds(1));
+    assert_eq!(located(&world, 1), [7; 38]);
+
+    world.online(0, false);
+    world.store.clear();
+    world.restart(1, 9, 0);
+    world.tell(1, Input::Seek(id));
+    world.run(seconds(5));
+    assert_eq!(count(&world, 1, not_located), 1, "but not for ever");
+}
+
+#[test]
 fn the_invisible_sign_off_once_and_then_say_nothing() {
     let mut world = pair();
     world.tell(0, Input::Standing(State::Off));

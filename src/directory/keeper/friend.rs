@@ -176,6 +176,12 @@ impl Friend {
         self.fresh(now).is_some()
     }
 
+    /// We have only begun to look, and he too may just be coming: his record would be pushed to us.
+    pub fn is_looked_for(&self, now: Moment) -> bool {
+        let begun = self.since.is_none_or(|since| now.mono < since + LOOK);
+        self.seen.is_none() && begun && self.places.iter().any(|place| !place.slot)
+    }
+
     pub fn presence(&self, now: Moment, online: bool) -> (Announced, Option<u64>) {
         let said = self.seen.as_ref().map(|seen| {
             let said = seen.stamp.validity.saturating_sub(VALID);

@@ -227,7 +227,7 @@ fn search(friend: &mut Friend, now: Moment, online: bool, out: &mut VecDeque<Out
     let located = friend.located(confirmed || late, now);
     if !located.is_empty() && (confirmed || late || friend.is_fresh(now)) {
         out.extend(located);
-    } else if late || (answered && !friend.awaits_circle()) {
+    } else if late || (answered && !friend.awaits_circle() && !friend.is_looked_for(now)) {
         out.push_back(Output::NotLocated { id: friend.id });
     } else {
         return;
