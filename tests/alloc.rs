@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use common::manual::{KEYS, Manual, SIGNAL, segment, sign};
+use common::link::{KEYS, SIGNAL, segment};
+use common::manual::{Manual, sign};
 use common::{EPOCH, World};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};

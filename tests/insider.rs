@@ -5,7 +5,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::manual::{KEYS, Link, Manual, SIGNAL, segment};
+use common::link::{KEYS, Link, SIGNAL, segment};
+use common::manual::Manual;
 use common::noise::Key;
 use common::{EPOCH, World};
 use rand_chacha::ChaCha20Rng;

@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::manual::{Link, Manual, open_cookie};
+use common::link::Link;
+use common::manual::{Manual, open_cookie};
 use common::{Seen, World};
 use twocan::api::{CallState, Command, Done, Why};
 use twocan::peer::PeerId;
