@@ -12,6 +12,7 @@
 //! - `shelf`, `desk`, `mesh`, `rate`, `lookups`: pure; what is kept, who watches, who else is there,
 //!   how often, and what is being asked.
 //! - `table`, `guests`, `fence`, `behaviour`: what libp2p is given.
+//! - [`reflector`]: what is forwarded between phones that cannot reach each other.
 //! - `streams`: one task for each stream.
 //! - `run`: the one loop that decides, with `clients` for what phones ask and `queries` for what is
 //!   asked of the DHTs.
@@ -29,6 +30,7 @@ mod lookups;
 mod mesh;
 mod queries;
 mod rate;
+pub mod reflector;
 mod run;
 mod shelf;
 mod streams;
