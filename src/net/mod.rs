@@ -7,6 +7,7 @@ mod addresses;
 mod global;
 mod node;
 pub mod proxy;
+pub mod reflect;
 mod sides;
 pub mod streams;
 pub mod swarm;

@@ -31,6 +31,9 @@ pub const CALL: StreamProtocol = StreamProtocol::new("/twocan/call/1");
 /// Which other ultrapeers an ultrapeer knows.
 pub const PEERS: StreamProtocol = StreamProtocol::new("/twocan/peers/1");
 
+/// Rooms at the reflector of an ultrapeer.
+pub const REFLECT: StreamProtocol = StreamProtocol::new("/twocan/reflect/1");
+
 /// Where the public network is entered (libp2p's own bootstrap nodes).
 pub const PUBLIC_ENTRIES: [&str; 5] = [
     "/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN",

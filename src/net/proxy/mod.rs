@@ -6,7 +6,7 @@
 //! pure: bytes in, values out. [`FrameReader`] and [`FrameWriter`] carry them over any byte stream.
 //! Nothing here knows whether a record is true, or who asks.
 
-mod cursor;
+pub(in crate::net) mod cursor;
 mod frames;
 mod message;
 mod peers;
@@ -29,7 +29,7 @@ const SIZES: [usize; 5] = [64, 256, 512, 1024, 1728];
 const LARGE: usize = 2304;
 
 /// To what a frame of `used` bytes is padded.
-fn padded(used: usize) -> usize {
+pub(in crate::net) fn padded(used: usize) -> usize {
     SIZES
         .into_iter()
         .find(|&size| used <= size)
