@@ -17,7 +17,7 @@ use libp2p::kad::{Quorum, Record};
 use libp2p::swarm::StreamProtocol;
 use phone::{Node, Phone};
 use twocan::config::Network;
-use twocan::directory::{MAX_AHEAD, renew};
+use twocan::directory::{self, MAX_AHEAD, renew};
 use twocan::net::proxy::{Refusal, Reply, Request};
 use twocan::net::swarm::{DIRECTORY, KAD_PRIVATE, PEERS};
 use twocan::relay::{Limits, Options, Relay, RelayError, Status};
@@ -155,6 +155,38 @@ async fn what_is_wrong_is_refused() {
     let mut elsewhere = Phone::at(&relays[1]).await;
     elsewhere.say(gone(&author, 5)).await;
     assert_eq!(elsewhere.next().await, author.refused(Refusal::NotYours));
+}
+
+#[tokio::test]
+async fn a_renewal_makes_a_record_good_for_longer_and_no_other_one() {
+    let relays = network(2).await;
+    let author = Author::new();
+    let mut phone = Phone::at(&relays[0]).await;
+    let now = unix();
+    let renew = |record: &[u8]| {
+        let change = directory::renewal(record).expect("a record");
+        Request::Renew {
+            name: author.name,
+            sequence: change.sequence,
+            validity: change.validity,
+            signatures: [change.signature_v1, change.signature_v2],
+        }
+    };
+    let later = author.record(1, 6, now + 1800);
+    phone.say(renew(&later)).await;
+    assert_eq!(phone.next().await, author.refused(Refusal::NotHeld));
+    phone.put(&author, &author.record(1, 5, now + 900)).await;
+    assert!(matches!(phone.next().await, Reply::Stored { .. }));
+    phone.say(renew(&author.record(2, 7, now + 1800))).await;
+    assert_eq!(phone.next().await, author.refused(Refusal::Invalid));
+    phone.say(renew(&later)).await;
+    assert!(matches!(
+        phone.next().await,
+        Reply::Stored { copies: 1, .. }
+    ));
+    let mut other = Phone::at(&relays[1]).await;
+    other.get(author.name).await;
+    assert_eq!(other.next().await, author.told(&later));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::rate::{Group, Rates};
 use super::run::{Moment, Ultrapeer};
 use super::shelf::{Kept, Source, Unkept};
 use super::streams;
-use crate::directory::{Name, RecordError, check};
+use crate::directory::{self, Name, RecordError, Renewal, check};
 use crate::net::proxy::{MAX_WATCHED, Refusal, Reply, Request};
 
 /// Who has a stream here, and what they put.
@@ -134,6 +134,23 @@ impl Ultrapeer {
                     self.refuse(id, name, why);
                 }
             }
+            Request::Renew {
+                name,
+                sequence,
+                validity,
+                signatures: [signature_v1, signature_v2],
+            } => {
+                let change = Renewal {
+                    sequence,
+                    validity,
+                    signature_v1,
+                    signature_v2,
+                };
+                let name = Name(name);
+                if let Err(why) = self.renew(id, node, name, &change, now) {
+                    self.refuse(id, name, why);
+                }
+            }
             Request::Get { name } => self.get(id, node, Name(name), now),
             Request::Gone { name, sequence } => {
                 let name = Name(name);
@@ -203,6 +220,19 @@ impl Ultrapeer {
         writer.streams = streams;
         writer.records.insert(name, sequence);
         self.send_out(id, name, record.value)
+    }
+
+    fn renew(
+        &mut self,
+        id: ClientId,
+        node: PeerId,
+        name: Name,
+        change: &Renewal,
+        now: Moment,
+    ) -> Result<(), Refusal> {
+        let held = self.shelf.lock().get(&name).map(|e| e.value.clone());
+        let value = held.and_then(|held| directory::renew(&held, change));
+        self.put(id, node, name, value.ok_or(Refusal::NotHeld)?, now)
     }
 
     fn get(&mut self, id: ClientId, node: PeerId, name: Name, now: Moment) {

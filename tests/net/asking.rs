@@ -81,6 +81,45 @@ async fn what_one_phone_puts_another_sees_at_once() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_only_good_for_longer_is_not_sent_whole_again() {
+    let (server, table) = start();
+    let mut phone = Phone::start(&[&server]);
+    let put = |later| {
+        let (name, value) = record(1, unix(), later);
+        NodeCommand::Put { name, value }
+    };
+    let (name, _) = record(1, unix(), 0);
+    let stored = NodeEvent::Stored { name, copies: 3 };
+    let heard = || {
+        let table = table.lock().expect("no panic");
+        let all = table.heard.iter().map(|(_, request)| request.clone());
+        let kinds: Vec<&str> = all
+            .filter_map(|request| match request {
+                Request::Put { .. } => Some("put"),
+                Request::Renew { .. } => Some("renew"),
+                _ => None,
+            })
+            .collect();
+        kinds.join(" ")
+    };
+    for later in [0, 1] {
+        phone.node.ask(put(later));
+        assert_eq!(phone.next().await, stored);
+    }
+    assert_eq!(heard(), "put renew");
+    let (_, renewed) = record(1, unix(), 1);
+    assert_eq!(table.lock().expect("no panic").records[&name], renewed);
+
+    table.lock().expect("no panic").records.clear();
+    phone.node.ask(put(2));
+    assert_eq!(phone.next().await, stored);
+    assert_eq!(heard(), "put renew renew put", "the ultrapeer had lost it");
+    phone.node.ask(put(3));
+    assert_eq!(phone.next().await, stored);
+    assert_eq!(heard(), "put renew renew put renew");
+}
+
+#[tokio::test]
 async fn lies_and_old_news_of_an_ultrapeer_are_dropped() {
     let (server, table) = start();
     let mut phone = Phone::start(&[&server]);

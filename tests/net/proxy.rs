@@ -8,8 +8,8 @@ use libp2p::futures::AsyncReadExt;
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, Stream};
 use tokio::sync::mpsc;
-use twocan::directory::{Content, Name, Pen, Spot};
-use twocan::net::proxy::{FrameReader, FrameWriter, Reply, Request};
+use twocan::directory::{self, Content, Name, Pen, Spot};
+use twocan::net::proxy::{FrameReader, FrameWriter, Refusal, Reply, Request};
 use twocan::net::swarm;
 use twocan::peer::{Identity, Reach, Secret32, Seed};
 
@@ -112,6 +112,30 @@ fn answer(table: &mut Table, request: Request, replies: &mpsc::Sender<Reply>) ->
             table.records.insert(name, value.clone());
             table.push(name, &Reply::Record { name, value });
             vec![Reply::Stored { name, copies: 3 }]
+        }
+        Request::Renew {
+            name,
+            sequence,
+            validity,
+            signatures: [signature_v1, signature_v2],
+        } => {
+            let change = directory::Renewal {
+                sequence,
+                validity,
+                signature_v1,
+                signature_v2,
+            };
+            let why = Refusal::NotHeld;
+            let held = table.records.get(&name);
+            vec![
+                match held.and_then(|held| directory::renew(held, &change)) {
+                    Some(value) => {
+                        table.records.insert(name, value);
+                        Reply::Stored { name, copies: 3 }
+                    }
+                    None => Reply::Refused { name, why },
+                },
+            ]
         }
         Request::Get { name } => vec![match table.records.get(&name) {
             Some(value) => Reply::Record {

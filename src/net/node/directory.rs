@@ -20,7 +20,7 @@ pub(super) struct Wishes {
     /// Each with the newest record of it.
     watched: BTreeMap<[u8; 32], Option<(Stamp, Vec<u8>)>>,
     /// The last record that was put under each name, as long as it is good.
-    published: BTreeMap<[u8; 32], Vec<u8>>,
+    published: BTreeMap<[u8; 32], Published>,
     puts: BTreeMap<[u8; 32], Job>,
     gets: BTreeMap<[u8; 32], Job>,
     /// Who was told last what to watch, with the names that hide the real ones.
@@ -31,10 +31,19 @@ pub(super) struct Wishes {
     next_watch: Option<Instant>,
 }
 
+#[derive(Debug)]
+struct Published {
+    value: Vec<u8>,
+    /// The ultrapeer that has said that it has the record, or one like it but for the end.
+    holder: Option<ProxyId>,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Job {
     until: Instant,
     tries: u32,
+    /// Only what is new in the record was sent, to this one.
+    renews: Option<ProxyId>,
 }
 
 impl Wishes {
@@ -60,12 +69,28 @@ impl Running {
             self.outbox.push(NodeEvent::Refused { name, why });
             return;
         }
-        wishes.published.insert(name, value.clone());
-        let until = now() + PUT_PATIENCE;
-        wishes.puts.insert(name, Job { until, tries: 0 });
-        if let Some(writer) = self.proxies.writer() {
+        let writer = self.proxies.writer();
+        let before = wishes.published.get(&name);
+        let renewal = before
+            .filter(|before| writer.is_some() && before.holder == writer)
+            .and_then(|before| renewal(name, &before.value, &value));
+        let holder = writer.filter(|_| renewal.is_some());
+        let published = Published {
+            value: value.clone(),
+            holder,
+        };
+        wishes.published.insert(name, published);
+        wishes.puts.insert(
+            name,
+            Job {
+                renews: holder,
+                ..Job::until(now() + PUT_PATIENCE)
+            },
+        );
+        if let Some(writer) = writer {
             self.wishes.publisher = Some(writer);
-            self.proxies.ask(writer, Request::Put { name, value });
+            let put = || Request::Put { name, value };
+            self.proxies.ask(writer, renewal.unwrap_or_else(put));
         } else {
             self.dht_put(name, value);
         }
@@ -76,8 +101,8 @@ impl Running {
             self.outbox.push(NodeEvent::Absent { name });
             return;
         }
-        let until = now() + GET_PATIENCE;
-        self.wishes.gets.insert(name, Job { until, tries: 0 });
+        let job = Job::until(now() + GET_PATIENCE);
+        self.wishes.gets.insert(name, job);
         if let Some(reader) = self.proxies.reader() {
             self.proxies.ask(reader, Request::Get { name });
         } else {
@@ -148,10 +173,17 @@ impl Running {
             }
             Some(Reply::Stored { name, copies }) => {
                 if self.wishes.puts.remove(&name).is_some() {
+                    if let Some(published) = self.wishes.published.get_mut(&name) {
+                        published.holder = Some(news.from);
+                    }
                     self.outbox.push(NodeEvent::Stored { name, copies });
                 }
             }
-            Some(Reply::Refused { name, why }) => self.refused(name, why),
+            Some(Reply::Refused { name, why }) => {
+                if !self.put_whole(news.from, name) {
+                    self.refused(name, why);
+                }
+            }
         }
     }
 
@@ -184,9 +216,9 @@ impl Running {
         }
         for (name, job) in late(&self.wishes.puts) {
             let other = self.proxies.reader().filter(|_| job.tries == 0);
-            let value = self.wishes.published.get(&name);
-            if let (Some(other), Some(value)) = (other, value) {
-                let value = value.clone();
+            let published = self.wishes.published.get(&name);
+            if let (Some(other), Some(published)) = (other, published) {
+                let value = published.value.clone();
                 self.proxies.ask(other, Request::Put { name, value });
                 self.wishes.puts.insert(name, job.again(now + PUT_PATIENCE));
             } else {
@@ -251,6 +283,22 @@ impl Running {
         if self.wishes.gets.remove(&name).is_some() {
             self.outbox.push(NodeEvent::Absent { name });
         }
+    }
+
+    /// The ultrapeer does not have what was to be renewed there. `false`: that was not asked.
+    fn put_whole(&mut self, from: ProxyId, name: [u8; 32]) -> bool {
+        let wishes = &mut self.wishes;
+        let job = wishes.puts.get_mut(&name);
+        let Some(job) = job.filter(|job| job.renews == Some(from)) else {
+            return false;
+        };
+        job.renews = None;
+        let Some(published) = wishes.published.get_mut(&name) else {
+            return false;
+        };
+        published.holder = None;
+        let value = published.value.clone();
+        self.proxies.ask(from, Request::Put { name, value })
     }
 
     fn refused(&mut self, name: [u8; 32], why: Refusal) {
@@ -340,7 +388,8 @@ impl Running {
     /// Whoever published for us is gone, and will say that we are.
     fn publish_again(&mut self, writer: ProxyId) {
         self.forget_expired();
-        for (name, value) in self.wishes.published.clone() {
+        for (&name, published) in &self.wishes.published {
+            let value = published.value.clone();
             self.proxies.ask(writer, Request::Put { name, value });
         }
     }
@@ -349,7 +398,7 @@ impl Running {
         let unix = self.unix();
         let good = |name: &[u8; 32], value: &[u8]| directory::check(&Name(*name), value, unix);
         let published = &mut self.wishes.published;
-        published.retain(|name, value| good(name, value) != Err(RecordError::Expired));
+        published.retain(|name, held| good(name, &held.value) != Err(RecordError::Expired));
     }
 
     fn tell_clock(&mut self) {
@@ -367,10 +416,32 @@ impl Running {
 }
 
 impl Job {
-    fn again(self, until: Instant) -> Job {
-        let tries = self.tries + 1;
-        Job { until, tries }
+    fn until(until: Instant) -> Job {
+        Job {
+            until,
+            tries: 0,
+            renews: None,
+        }
     }
+
+    fn again(self, until: Instant) -> Job {
+        Job {
+            tries: self.tries + 1,
+            ..Job::until(until)
+        }
+    }
+}
+
+/// What makes the new record of the old one, if that is less than the whole.
+fn renewal(name: [u8; 32], old: &[u8], new: &[u8]) -> Option<Request> {
+    let change = directory::renewal(new)?;
+    let is_all = directory::renew(old, &change).is_some_and(|made| made == new);
+    is_all.then_some(Request::Renew {
+        name,
+        sequence: change.sequence,
+        validity: change.validity,
+        signatures: [change.signature_v1, change.signature_v2],
+    })
 }
 
 /// Seconds since 1970 by this computer's clock.

@@ -30,6 +30,15 @@ pub enum Request {
     Watch { names: BTreeSet<[u8; 32]> },
     /// Store this record with all who are to have it.
     Put { name: [u8; 32], value: Vec<u8> },
+    /// The record that I put here is good for longer and else as it was.
+    Renew {
+        name: [u8; 32],
+        sequence: u64,
+        /// The record's end in seconds since 1970.
+        validity: u64,
+        /// As in [`Renewal::signatures`].
+        signatures: [[u8; 64]; 2],
+    },
     /// Read this record.
     Get { name: [u8; 32] },
     /// The record up to this sequence stands for nobody that is there any more. Only from whoever
@@ -107,6 +116,8 @@ pub enum Refusal {
     Full,
     /// Only whoever put a record may say so.
     NotYours,
+    /// There is no record here to renew.
+    NotHeld,
     /// Something that this version does not know.
     Other(u8),
 }
@@ -120,6 +131,7 @@ impl Refusal {
             Refusal::Busy => 4,
             Refusal::Full => 5,
             Refusal::NotYours => 6,
+            Refusal::NotHeld => 7,
             Refusal::Other(code) => code,
         }
     }
@@ -132,6 +144,7 @@ impl Refusal {
             4 => Refusal::Busy,
             5 => Refusal::Full,
             6 => Refusal::NotYours,
+            7 => Refusal::NotHeld,
             other => Refusal::Other(other),
         }
     }
@@ -177,6 +190,16 @@ impl Message for Request {
                 frame
             }
             Request::Put { name, value } => record(PUT, name, value),
+            Request::Renew {
+                name,
+                sequence,
+                validity,
+                signatures,
+            } => {
+                let mut frame = with(RENEW, &[name]);
+                put_renewal(&mut frame, *sequence, *validity, signatures);
+                return finish(frame, padded_renewals);
+            }
             Request::Get { name } => with(GET, &[name]),
             Request::Gone { name, sequence } => with(GONE, &[name, &sequence.to_le_bytes()]),
         };
@@ -196,6 +219,16 @@ impl Message for Request {
                 name: body.array()?,
                 value: value(&mut body)?,
             },
+            RENEW => {
+                let request = Request::Renew {
+                    name: body.array()?,
+                    sequence: body.u64()?,
+                    validity: body.u64()?,
+                    signatures: [body.array()?, body.array()?],
+                };
+                body.end(frame.len(), padded_renewals)?;
+                return Ok(request);
+            }
             GET => Request::Get {
                 name: body.array()?,
             },
@@ -285,6 +318,7 @@ const GONE: u8 = 7;
 const ABSENT: u8 = 8;
 const STORED: u8 = 9;
 const REFUSED: u8 = 10;
+const RENEW: u8 = 11;
 
 fn with(kind: u8, fields: &[&[u8]]) -> Vec<u8> {
     let mut frame = start(kind);
@@ -328,11 +362,16 @@ fn renewed(renewals: &[Renewal]) -> Vec<u8> {
     frame.push(renewals.len() as u8);
     for renewal in renewals {
         frame.extend_from_slice(&renewal.prefix);
-        frame.extend_from_slice(&renewal.sequence.to_le_bytes());
-        frame.extend_from_slice(&renewal.validity.to_le_bytes());
-        frame.extend(renewal.signatures.iter().flatten());
+        let (sequence, validity) = (renewal.sequence, renewal.validity);
+        put_renewal(&mut frame, sequence, validity, &renewal.signatures);
     }
     finish(frame, padded_renewals)
+}
+
+fn put_renewal(frame: &mut Vec<u8>, sequence: u64, validity: u64, signatures: &[[u8; 64]; 2]) {
+    frame.extend_from_slice(&sequence.to_le_bytes());
+    frame.extend_from_slice(&validity.to_le_bytes());
+    frame.extend(signatures.iter().flatten());
 }
 
 fn renewals(body: &mut Cursor) -> Result<Vec<Renewal>, FrameError> {
