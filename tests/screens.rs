@@ -22,7 +22,7 @@ use twocan::tui::view::view;
 type Build = fn(Glyphs) -> Model;
 
 /// Every screen there is, by name.
-const SCREENS: [(&str, Build); 24] = [
+const SCREENS: [(&str, Build); 25] = [
     ("waiting", |glyphs| {
         let mut model = screen(glyphs, status());
         model.me = None;
@@ -170,6 +170,11 @@ const SCREENS: [(&str, Build); 24] = [
         event(&mut model, call);
         wait(&mut model, 1_200);
         model
+    }),
+    ("details-relay-only", |glyphs| {
+        let mut status = status();
+        status.contacts[2].relay_only = true;
+        pressed(screen(glyphs, status), "tab")
     }),
 ];
 

@@ -158,6 +158,14 @@ pub enum ContactCommand {
         #[arg(long)]
         off: bool,
     },
+    /// Call a contact by relays only, so that neither side learns the other's address
+    RelayOnly {
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Call by any path again
+        #[arg(long)]
+        off: bool,
+    },
 }
 
 /// `twocan requests ...`.

@@ -33,6 +33,7 @@ pub async fn run(setup: &Setup, command: ContactCommand) -> Result<(), Failure> 
             phone.request(verify).await.map(|_| ())
         }
         ContactCommand::Block { name, off } => block(setup, name, !off).await,
+        ContactCommand::RelayOnly { name, off } => relay_only(setup, name, !off).await,
     }
 }
 
@@ -149,15 +150,40 @@ async fn remove(setup: &Setup, peer: String) -> Result<(), Failure> {
     })
 }
 
-async fn block(setup: &Setup, peer: String, blocked: bool) -> Result<(), Failure> {
+async fn block(setup: &Setup, peer: String, is_on: bool) -> Result<(), Failure> {
+    let command = Command::Block {
+        peer: peer.clone(),
+        to: switch(is_on),
+    };
+    set(setup, &peer, command, |contact| contact.blocked = is_on).await
+}
+
+async fn relay_only(setup: &Setup, peer: String, is_on: bool) -> Result<(), Failure> {
+    let command = Command::RelayOnly {
+        peer: peer.clone(),
+        to: switch(is_on),
+    };
+    set(setup, &peer, command, |contact| contact.relay_only = is_on).await
+}
+
+/// By the command if the phone runs, else by hand.
+async fn set(
+    setup: &Setup,
+    peer: &str,
+    command: Command,
+    by_hand: impl FnOnce(&mut Contact),
+) -> Result<(), Failure> {
     if let Some(mut phone) = Phone::find(setup).await? {
-        let to = if blocked { Switch::On } else { Switch::Off };
-        return phone.request(Command::Block { peer, to }).await.map(|_| ());
+        return phone.request(command).await.map(|_| ());
     }
-    edit(setup, &peer, |contacts, mut contact| {
-        contact.blocked = blocked;
+    edit(setup, peer, |contacts, mut contact| {
+        by_hand(&mut contact);
         Ok(contacts.put_contact(contact)?)
     })
+}
+
+fn switch(is_on: bool) -> Switch {
+    if is_on { Switch::On } else { Switch::Off }
 }
 
 /// Changes the file while no phone runs.
@@ -228,6 +254,7 @@ fn describe(contact: &ContactView) -> String {
         "not verified"
     });
     parts.extend(contact.blocked.then_some("blocked"));
+    parts.extend(contact.relay_only.then_some("by relays only"));
     parts.extend(contact.pending.then_some("waiting: will finish by itself"));
     parts.join(", ")
 }

@@ -50,6 +50,7 @@ pub fn act(model: &mut Model, effects: &mut Vec<Effect>, action: Action) {
             prompt(model, PromptKind::Rename { peer, name }, &now);
         }),
         Action::Block => block(model, effects),
+        Action::RelayOnly => relay_only(model, effects),
         Action::Remove => on_person(model, |model, peer, name| {
             model.popup = Some(Popup::Ask(Question::Remove { peer, name }));
         }),
@@ -359,6 +360,17 @@ fn block(model: &mut Model, effects: &mut Vec<Effect>) {
         } else {
             model.popup = Some(Popup::Ask(Question::Block { peer, name }));
         }
+    });
+}
+
+fn relay_only(model: &mut Model, effects: &mut Vec<Effect>) {
+    let is_on = model.selected().is_some_and(|contact| contact.relay_only);
+    on_person(model, |model, peer, _| {
+        let command = Command::RelayOnly {
+            peer: peer.to_string(),
+            to: if is_on { Switch::Off } else { Switch::On },
+        };
+        send(model, effects, command);
     });
 }
 

@@ -72,6 +72,14 @@ pub fn parse(line: &str) -> Result<Order, String> {
             peer: peer()?,
             to: Switch::Off,
         }),
+        "relay-only" => Order::Send(Command::RelayOnly {
+            peer: peer()?,
+            to: Switch::On,
+        }),
+        "any-path" => Order::Send(Command::RelayOnly {
+            peer: peer()?,
+            to: Switch::Off,
+        }),
         "add" => add(rest)?,
         "text" => {
             let (peer, text) = two(rest).ok_or("type: text NAME: WORDS")?;
@@ -139,6 +147,7 @@ pub const HELP: &[&str] = &[
     "add INVITE [NAME]  add a contact by an invite",
     "rename NAME: NEW   give a contact another name",
     "remove NAME, block NAME, unblock NAME",
+    "relay-only NAME (neither side learns the other's address), any-path NAME",
     "quit               leave",
 ];
 

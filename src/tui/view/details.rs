@@ -88,6 +88,10 @@ fn facts(model: &Model, contact: &ContactView, width: usize, bordered: bool) -> 
     if let Some(own) = &contact.calls_itself {
         lines.push(Line::raw(fit(&format!("calls itself {own}"), width, more)));
     }
+    if contact.relay_only {
+        let said = "calls by relays only: no address is told";
+        lines.push(Line::raw(fit(said, width, more)));
+    }
     let mut last = model.history.iter().filter(|row| row.id == contact.id);
     if let Some(row) = last.next() {
         let how = super::history::outcome(row);
