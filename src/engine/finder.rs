@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -21,11 +22,10 @@ use crate::phone::types::{CircuitId, Input, Path};
 pub(super) struct Finder {
     pub(super) node: Node,
     pub(super) events: mpsc::Receiver<NodeEvent>,
-    pub(super) keeper: Keeper,
+    /// Not with `network = "none"`.
+    keeper: Option<Keeper>,
     pub(super) view: NetworkView,
     pub(super) known: Surroundings,
-    /// Not with `network = "none"`.
-    is_used: bool,
     /// Whom the open tickets of [`NodeCommand::Meet`] are for.
     meetings: BTreeMap<u64, PeerId>,
     last_ticket: u64,
@@ -40,12 +40,10 @@ impl Finder {
     pub(super) fn new(
         node: Node,
         events: mpsc::Receiver<NodeEvent>,
-        keeper: Keeper,
+        keeper: Option<Keeper>,
         known: Surroundings,
-        is_used: bool,
     ) -> Finder {
         Finder {
-            is_used,
             node,
             events,
             keeper,
@@ -62,6 +60,11 @@ impl Finder {
     /// The network does not know yet that this phone is going.
     pub(super) fn is_signing_off(&self) -> bool {
         !self.signing_off.is_empty()
+    }
+
+    /// When the directory has to be told that time has passed.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.keeper.as_ref()?.deadline()
     }
 
     /// The next thing that the node has to tell; pending for ever when it has ended. Cancel safe.
@@ -89,16 +92,20 @@ impl Finder {
 impl Run {
     /// What the directory has to know before anything else.
     pub(super) fn begin_to_find(&mut self) {
+        if self.parts.finder.keeper.is_none() {
+            return;
+        }
         let standing = self.parts.finder.known.standing;
         self.tell_keeper(directory::Input::Standing(state(standing)));
         self.tell_keeper_of_device();
-        self.tell_keeper_of_circle();
-        if self.parts.finder.is_used {
-            self.tell_phone(Input::Online(false));
-        }
+        // The phone answers its first input with its circle.
+        self.tell_phone(Input::Online(false));
     }
 
     pub(super) fn tell_keeper_of_circle(&mut self) {
+        if self.parts.finder.keeper.is_none() {
+            return;
+        }
         let circle = self.parts.phone.circle();
         let near = &mut self.parts.finder.near;
         near.retain(|id, _| circle.members.iter().any(|member| member.id == *id));
@@ -116,7 +123,11 @@ impl Run {
         if let Some(&address) = self.parts.finder.near.get(&peer) {
             self.tell_phone(Input::Way(peer, Path::Udp(address)));
         }
-        self.tell_keeper(directory::Input::Seek(peer));
+        if self.parts.finder.keeper.is_some() {
+            self.tell_keeper(directory::Input::Seek(peer));
+        } else {
+            self.tell_phone(Input::NoWay(peer));
+        }
     }
 
     /// The owner wants his contacts to be told something else.
@@ -135,14 +146,17 @@ impl Run {
         self.tell_keeper(directory::Input::Standing(State::Off));
     }
 
+    /// Says nothing where no directory is used.
     pub(super) fn tell_keeper(&mut self, input: directory::Input) {
         let now = self.parts.clock.now();
         let moment = Moment {
             mono: now.mono,
             unix: now.unix,
         };
-        self.parts.finder.keeper.handle(input, moment);
-        while let Some(output) = self.parts.finder.keeper.poll() {
+        if let Some(keeper) = &mut self.parts.finder.keeper {
+            keeper.handle(input, moment);
+        }
+        while let Some(output) = self.parts.finder.keeper.as_mut().and_then(Keeper::poll) {
             self.obey_keeper(output);
         }
     }

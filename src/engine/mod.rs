@@ -204,9 +204,11 @@ fn assemble(
     let identity = keys.identity();
     let id = identity.id();
     let device = DeviceKeys::from_secrets(**keys.device.x_secret(), *keys.device.d_secret());
-    let keeper = Keeper::new(random()?, &identity);
+    let keeper = match options.network {
+        Network::Public | Network::Private => Some(Keeper::new(random()?, &identity)),
+        Network::None => None,
+    };
     let known = Surroundings::load(&home);
-    let is_used = options.network != Network::None;
     let (node, news) = Node::start(NodeOptions {
         network: options.network,
         bootstrap: options.bootstrap,
@@ -239,7 +241,7 @@ fn assemble(
         keep: Keep::start(options.lock, home, contacts)?,
         book: Book::new(history.entries),
         renewal,
-        finder: Finder::new(node, news, keeper, known, is_used),
+        finder: Finder::new(node, news, keeper, known),
         labour: Labour::new(),
         joins,
         stop,

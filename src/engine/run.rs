@@ -162,8 +162,8 @@ impl Run {
         if self.parts.phone.deadline().is_some_and(|at| at <= now.mono) {
             self.tell_phone(Input::Timeout);
         }
-        let keeper = self.parts.finder.keeper.deadline();
-        if keeper.is_some_and(|at| at <= now.mono) {
+        let finder = self.parts.finder.deadline();
+        if finder.is_some_and(|at| at <= now.mono) {
             self.tell_keeper(directory::Input::Timeout);
         }
     }
@@ -242,7 +242,7 @@ impl Run {
         let renewal = now.mono + Duration::from_secs(self.parts.renewal.in_seconds(now.unix));
         let deadlines = [
             self.parts.phone.deadline(),
-            self.parts.finder.keeper.deadline(),
+            self.parts.finder.deadline(),
             self.ending,
             Some(renewal),
         ];
