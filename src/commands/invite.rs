@@ -92,7 +92,7 @@ fn hints(setup: &Setup) -> Result<Vec<SocketAddr>, Failure> {
     if listen.port() == 0 {
         save_port(&setup.home, net.listen().port())?;
     }
-    Ok(net.addresses())
+    Ok(net.place().addresses().to_vec())
 }
 
 #[expect(

@@ -52,15 +52,6 @@ impl Run {
         self.tell_phone(Input::Request(self.last_asked, command));
     }
 
-    /// Interfaces come and go; it is enough to look when the addresses are about to be given away.
-    fn look_for_addresses(&mut self) {
-        let addresses = self.parts.net.addresses();
-        if addresses != self.parts.addresses {
-            self.parts.addresses.clone_from(&addresses);
-            self.tell_phone(Input::Addresses(addresses));
-        }
-    }
-
     fn status(&self) -> Status {
         let phone = self.parts.phone.status();
         Status {

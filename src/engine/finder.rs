@@ -195,7 +195,7 @@ impl Run {
     }
 
     /// Should the node be swamped, the keeper asks again by its own timers.
-    fn ask_node(&mut self, command: NodeCommand) {
+    pub(super) fn ask_node(&mut self, command: NodeCommand) {
         if !self.parts.finder.node.ask(command) {
             tracing::debug!("the network thread does not keep up");
         }

@@ -12,6 +12,7 @@ mod finder;
 mod keep;
 mod labour;
 mod listeners;
+mod moving;
 mod renewal;
 mod run;
 
@@ -27,7 +28,7 @@ use crate::audio::{self, Audio, AudioError};
 use crate::config::Network;
 use crate::directory::Keeper;
 use crate::disk::{self, DiskError, History, Home, HomeLock, Keys, Store, Surroundings};
-use crate::net::{Net, NetError, Node, NodeError, NodeOptions};
+use crate::net::{Net, NetError, Node, NodeError, NodeOptions, Watch};
 use crate::peer::{DeviceKeys, PeerId};
 use crate::phone::{Phone, Settings};
 use book::Book;
@@ -36,6 +37,7 @@ use finder::Finder;
 use keep::Keep;
 use labour::Labour;
 use listeners::{MESSAGES, REQUESTS};
+use moving::Moving;
 use renewal::Renewal;
 use run::{Join, Run};
 
@@ -218,7 +220,7 @@ fn assemble(
         lan: options.lan && !options.listen.ip().is_loopback(),
     })?;
     let (renewal, cert) = Renewal::begin(identity, keys.device, now.unix);
-    let addresses = net.addresses();
+    let place = net.place();
     let settings = Settings {
         seed,
         device,
@@ -229,7 +231,7 @@ fn assemble(
         invites: contacts.invites().to_vec(),
         requests: contacts.requests().to_vec(),
         reach: contacts.reach().clone(),
-        addresses: addresses.clone(),
+        addresses: place.addresses().to_vec(),
         auto_answer: options.auto_answer,
     };
     Ok(Run::new(run::Parts {
@@ -247,7 +249,7 @@ fn assemble(
         stop,
         id,
         name: keys.name,
-        addresses,
+        moving: Moving::new(Watch::start(), place, now),
     }))
 }
 

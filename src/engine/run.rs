@@ -17,6 +17,7 @@ use super::finder::Finder;
 use super::keep::{Keep, Kept};
 use super::labour::Labour;
 use super::listeners::{ListenerId, Listeners};
+use super::moving::Moving;
 use super::renewal::Renewal;
 use crate::api::{
     AudioView, Done, Event, Message, Refusal, Reply, Request, RequestId, Stamped, Trouble,
@@ -44,8 +45,7 @@ pub(super) struct Parts {
     pub(super) stop: Arc<Notify>,
     pub(super) id: PeerId,
     pub(super) name: SafeText,
-    /// What the phone was told last.
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) moving: Moving,
 }
 
 /// The engine's ends of a new conversation.
@@ -105,6 +105,7 @@ impl Run {
                 () = parts.audio.urgent() => self.listen_in(),
                 event = parts.finder.news() => self.take_news(event),
                 done = parts.labour.done() => self.take_work(done),
+                () = parts.moving.news() => self.look_around(),
                 () = &mut timer, if is_timed => self.be_on_time(),
                 kept = parts.keep.done() => self.settle(kept),
                 (listener, request) = self.listeners.next() => self.request(listener, request),
@@ -155,6 +156,7 @@ impl Run {
         // Frames must be there before the packet that they leave in.
         self.listen_in();
         let now = self.parts.clock.now();
+        self.notice_sleep(now);
         if let Some(cert) = self.parts.renewal.due(now.unix) {
             self.tell_phone(Input::Certificate(Box::new(cert)));
             self.tell_keeper_of_device();

@@ -2,21 +2,68 @@
 //!
 //! Only what its own interfaces say; nobody is asked and nothing is sent.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::net::MAX_ADDRESSES;
 
+/// Where in the world this computer is, as far as it can see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    addresses: Vec<SocketAddr>,
+    /// All addresses of the interfaces.
+    present: BTreeSet<IpAddr>,
+    /// What packets to the world would carry as their source.
+    sources: Vec<IpAddr>,
+}
+
+impl Place {
+    /// As it is now, for a phone that listens on `listen`.
+    pub(super) fn now(listen: SocketAddr) -> Place {
+        let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+            tracing::warn!("cannot list the network interfaces: {error}");
+            Vec::new()
+        });
+        let present: BTreeSet<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
+        let sources = primary();
+        let addresses = of(listen, &present, &sources);
+        Place {
+            addresses,
+            present,
+            sources,
+        }
+    }
+
+    /// The addresses under which others can reach this phone, best first, at most
+    /// [`crate::net::MAX_ADDRESSES`].
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Whether that address is one of this computer.
+    pub fn has(&self, ip: IpAddr) -> bool {
+        ip.is_unspecified() || ip.is_loopback() || self.present.contains(&ip)
+    }
+
+    /// Whether packets to the world have a way at all.
+    pub fn is_connected(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// Whether connections that were made at `before` are of no use any more: an address that they
+    /// may come from is gone. With no network at all nothing is lost yet; it may come back.
+    pub fn is_elsewhere(&self, before: &Place) -> bool {
+        let is_gone = |ip: &IpAddr| !self.present.contains(ip);
+        self.is_connected() && (!before.is_connected() || before.sources.iter().any(is_gone))
+    }
+}
+
 /// The addresses to give to others for a phone that listens on `listen`, best first.
-pub(super) fn of(listen: SocketAddr) -> Vec<SocketAddr> {
+fn of(listen: SocketAddr, present: &BTreeSet<IpAddr>, sources: &[IpAddr]) -> Vec<SocketAddr> {
     if !listen.ip().is_unspecified() {
         return vec![listen];
     }
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
-        tracing::warn!("cannot list the network interfaces: {error}");
-        Vec::new()
-    });
-    let ips = interfaces.iter().map(if_addrs::Interface::ip).collect();
-    let mut ips = ranked(ips, &primary());
+    let mut ips = ranked(present.iter().copied().collect(), sources);
     ips.truncate(MAX_ADDRESSES);
     ips.into_iter()
         .map(|ip| SocketAddr::new(ip, listen.port()))
@@ -79,12 +126,13 @@ mod tests {
     #[test]
     fn a_chosen_address_is_the_only_one() {
         let listen: SocketAddr = "127.0.0.1:4000".parse().expect("an address");
-        assert_eq!(of(listen), [listen]);
+        assert_eq!(Place::now(listen).addresses(), [listen]);
     }
 
     #[test]
     fn an_unspecified_address_is_never_given_away() {
-        let found = of("0.0.0.0:4000".parse().expect("an address"));
+        let place = Place::now("0.0.0.0:4000".parse().expect("an address"));
+        let found = place.addresses();
         assert!(found.len() <= MAX_ADDRESSES);
         assert!(
             found
@@ -103,5 +151,36 @@ mod tests {
     #[test]
     fn loopback_is_better_than_nothing() {
         assert_eq!(ranked(ips("::1 127.0.0.1"), &[]), ips("127.0.0.1 ::1"));
+    }
+
+    fn place(present: &str, sources: &str) -> Place {
+        let present = ips(present).into_iter().collect();
+        let sources = ips(sources);
+        let listen = "0.0.0.0:4000".parse().expect("an address");
+        Place {
+            addresses: of(listen, &present, &sources),
+            present,
+            sources,
+        }
+    }
+
+    #[test]
+    fn another_network_is_elsewhere_and_one_more_is_not() {
+        let home = place(
+            "127.0.0.1 192.168.1.5 2001:db8::5",
+            "192.168.1.5 2001:db8::5",
+        );
+        let docked = place(
+            "127.0.0.1 10.0.0.5 192.168.1.5 2001:db8::5",
+            "10.0.0.5 2001:db8::5",
+        );
+        let away = place("127.0.0.1 172.20.0.7", "172.20.0.7");
+        let nowhere = place("127.0.0.1", "");
+        assert!(!docked.is_elsewhere(&home), "the old address still works");
+        assert!(home.is_elsewhere(&docked));
+        assert!(away.is_elsewhere(&home) && home.is_elsewhere(&away));
+        assert!(!nowhere.is_elsewhere(&home), "it may come back");
+        assert!(home.is_elsewhere(&nowhere), "who knows what was lost");
+        assert!(!home.is_elsewhere(&home) && !nowhere.is_elsewhere(&nowhere));
     }
 }

@@ -12,14 +12,17 @@ mod sides;
 pub mod streams;
 pub mod swarm;
 mod udp;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
 
+pub use addresses::Place;
 pub use global::is_global;
 pub use node::{Node, NodeCommand, NodeError, NodeEvent, NodeOptions, NodeState, Phase};
 pub use sides::MAX_SIDES;
 pub use udp::Counters;
+pub use watch::Watch;
 
 use crate::phone::types::{MAX_DATAGRAM, Path, SideId};
 use sides::Sides;
@@ -63,10 +66,9 @@ impl Net {
         self.listen
     }
 
-    /// The addresses under which others can reach this phone, best first, at most
-    /// [`crate::net::MAX_ADDRESSES`].
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        addresses::of(self.listen)
+    /// Where this phone is now.
+    pub fn place(&self) -> Place {
+        Place::now(self.listen)
     }
 
     /// Waits until a datagram has arrived. Cancel safe; loses nothing.

@@ -149,9 +149,10 @@ impl Pool {
         }
     }
 
-    /// What failed may work now: the computer is somewhere else.
-    pub(super) fn forgive(&mut self, now: Instant) {
+    /// The computer is somewhere else: what failed may work now, and what worked is of no use.
+    pub(super) fn restart(&mut self, now: Instant) {
         for known in &mut self.known {
+            known.state = State::Idle;
             known.failures = 0;
             known.next = now;
         }
@@ -271,10 +272,21 @@ mod tests {
         );
         assert!(pauses[11] >= LONGEST_PAUSE.mul_f64(0.79), "{pauses:?}");
 
-        pool.forgive(now);
+        pool.restart(now);
         let dialled = dial(&mut pool, 2, now);
-        pool.connected(dialled[0], PeerId::random());
+        let peer = PeerId::random();
+        pool.connected(dialled[0], peer);
         assert!(!pool.outlook().dead);
+        assert!(dial(&mut pool, 2, now).is_empty(), "it is connected");
+
+        pool.restart(now);
+        pool.lost(peer, false, now);
+        let again = dial(&mut pool, 2, now);
+        assert_eq!(
+            again.len(),
+            1,
+            "it waits, although the old connection is of no use"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -163,6 +163,12 @@ impl Proxies {
         matches!(proxy.state, State::Ready(_))
     }
 
+    /// All connections are made anew; that the streams end is nobody's fault.
+    pub(super) fn restart(&mut self) {
+        self.all.clear();
+        self.failed.clear();
+    }
+
     /// Whoever stopped before saying hello.
     pub(super) fn late(&self, now: Instant) -> Option<PeerId> {
         let late = |proxy: &&Proxy| matches!(proxy.state, State::Opening(until, _) if until <= now);

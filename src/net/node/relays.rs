@@ -140,12 +140,10 @@ impl Relays {
         Some(listener)
     }
 
-    /// The computer is somewhere else: everything starts anew. The listeners to close.
-    pub(super) fn restart(&mut self, now: Instant) -> Vec<ListenerId> {
-        for candidate in self.candidates.values_mut() {
-            candidate.failures = 0;
-            candidate.next = now;
-        }
+    /// The computer is somewhere else: everything starts anew, with those who are connected anew.
+    /// The listeners to close.
+    pub(super) fn restart(&mut self) -> Vec<ListenerId> {
+        self.candidates.clear();
         self.held.drain(..).map(|held| held.listener).collect()
     }
 

@@ -207,11 +207,11 @@ impl Running {
     }
 
     fn start_anew(&mut self) {
-        let now = now();
-        self.pool.forgive(now);
-        for listener in self.relays.restart(now) {
+        self.pool.restart(now());
+        for listener in self.relays.restart() {
             self.swarm.remove_listener(listener);
         }
+        self.proxies.restart();
         for peer in self.peers.all() {
             // It can only fail for a peer that is gone already.
             let _ = self.swarm.disconnect_peer_id(peer);

@@ -1,0 +1,152 @@
+//! Tells when this computer may have come to another place: its addresses change, or it was asleep.
+//!
+//! The system says so itself; only where it does not is it asked every now and then.
+
+use std::io;
+use std::time::Duration;
+
+use if_watch::tokio::IfWatcher;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// Waits for changes of this computer's place.
+#[derive(Debug)]
+pub struct Watch {
+    addresses: Addresses,
+    #[cfg(target_os = "linux")]
+    calendar: Option<calendar::Calendar>,
+}
+
+#[derive(Debug)]
+enum Addresses {
+    Told(IfWatcher),
+    /// The system does not tell: it is time to look every now and then.
+    Asked(Interval),
+}
+
+impl Watch {
+    /// Needs a running tokio runtime.
+    pub fn start() -> Watch {
+        let addresses = match IfWatcher::new() {
+            Ok(watcher) => Addresses::Told(watcher),
+            Err(error) => Addresses::unwatched(&error),
+        };
+        #[cfg(target_os = "linux")]
+        let calendar = calendar::Calendar::open()
+            .inspect_err(|error| tracing::debug!("the calendar cannot be watched: {error}"))
+            .ok();
+        Watch {
+            addresses,
+            #[cfg(target_os = "linux")]
+            calendar,
+        }
+    }
+
+    /// Something may have changed: an address, or the calendar by more than the time that has
+    /// passed. Cancel safe.
+    pub async fn changed(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Some(calendar) = &mut self.calendar {
+            tokio::select! {
+                () = self.addresses.changed() => {}
+                () = calendar.jumped() => {}
+            }
+            return;
+        }
+        self.addresses.changed().await;
+    }
+}
+
+impl Addresses {
+    fn unwatched(error: &io::Error) -> Addresses {
+        tracing::debug!("the network interfaces are asked, for they cannot be watched: {error}");
+        let mut every = interval(EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Addresses::Asked(every)
+    }
+
+    async fn changed(&mut self) {
+        match self {
+            Addresses::Told(watcher) => {
+                let change = std::future::poll_fn(|context| watcher.poll_if_event(context));
+                if let Err(error) = change.await {
+                    *self = Addresses::unwatched(&error);
+                }
+            }
+            Addresses::Asked(every) => {
+                every.tick().await;
+            }
+        }
+    }
+}
+
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Linux cancels a timer on the calendar when that is set, and a computer that wakes up sets it.
+#[cfg(target_os = "linux")]
+mod calendar {
+    use std::io::{self, ErrorKind};
+
+    use rustix::time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
+    };
+    use tokio::net::unix::pipe::Receiver;
+
+    /// A timer that never ends by itself. It is no pipe, but read like one.
+    #[derive(Debug)]
+    pub(super) struct Calendar(Receiver);
+
+    impl Calendar {
+        pub(super) fn open() -> io::Result<Calendar> {
+            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+            let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
+            let never = Itimerspec {
+                it_interval: seconds(0),
+                it_value: seconds(FAR),
+            };
+            let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+            timerfd_settime(&timer, flags, &never)?;
+            Receiver::from_owned_fd_unchecked(timer).map(Calendar)
+        }
+
+        /// The calendar was set. Cancel safe.
+        pub(super) async fn jumped(&mut self) {
+            loop {
+                if self.0.readable().await.is_err() {
+                    return std::future::pending().await;
+                }
+                match self.0.try_read(&mut [0; 8]) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    // It says that it was cancelled, and goes on.
+                    _ => return,
+                }
+            }
+        }
+    }
+
+    fn seconds(tv_sec: i64) -> Timespec {
+        Timespec { tv_sec, tv_nsec: 0 }
+    }
+
+    /// The year 2100, in seconds since 1970.
+    const FAR: i64 = 4_102_444_800;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_quiet_computer_says_what_it_has_and_then_nothing() {
+        let mut watch = Watch::start();
+        // The addresses that are there count as new ones.
+        let mut said = 0;
+        while tokio::time::timeout(Duration::from_millis(300), watch.changed())
+            .await
+            .is_ok()
+        {
+            said += 1;
+            assert!(said < 1000, "it does not end");
+        }
+    }
+}
