@@ -87,6 +87,13 @@ impl World {
         self.sky.closed[number] = true;
     }
 
+    /// As [`World::jam_circuit`], with all circuits of a side.
+    pub fn jam_circuits(&mut self, side: usize) {
+        for (number, ends) in self.sky.circuits.iter().enumerate() {
+            self.sky.closed[number] |= ends.contains(&side);
+        }
+    }
+
     pub(super) fn relay(&mut self, side: usize, id: CircuitId, datagram: Datagram) {
         let number = (id / 2) as usize;
         assert_eq!(self.sky.circuits[number][(id % 2) as usize], side);

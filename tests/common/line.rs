@@ -88,6 +88,11 @@ impl World {
     }
 
     pub(super) fn fly(&mut self, side: usize, path: Path, datagram: Datagram) {
+        self.sides[side].sent.push((self.now, datagram.clone()));
+        if self.homes.is_some() {
+            self.send_from_home(side, path, &datagram);
+            return;
+        }
         let mut from = self.sides[side].address;
         let to = match path {
             Path::Udp(to) => to,
@@ -97,7 +102,6 @@ impl World {
             }
             other => panic!("{other:?} is not for the line"),
         };
-        self.sides[side].sent.push((self.now, datagram.clone()));
         self.wire.push(Seen {
             at: self.now,
             from,

@@ -2,10 +2,14 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 pub mod circuits;
+pub mod homes;
+pub mod internet;
 pub mod line;
 pub mod link;
 pub mod manual;
+pub mod nat;
 pub mod noise;
+pub mod reflector;
 pub mod side;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,6 +40,8 @@ pub struct World {
     pub strays: VecDeque<Seen>,
     /// When a side was last cut off, by [`World::unplug`].
     pub unplugged_at: Duration,
+    /// Where the phones live, if not all on one line.
+    pub homes: Option<homes::Homes>,
     /// Relays and the directory.
     pub sky: circuits::Sky,
     /// With true no datagram gets through any more, only what runs over circuits.
@@ -63,6 +69,7 @@ impl World {
             wire: Vec::new(),
             strays: VecDeque::new(),
             unplugged_at: Duration::MAX,
+            homes: None,
             sky: circuits::Sky::default(),
             udp_is_blocked: false,
             flying: BTreeMap::new(),
@@ -240,7 +247,8 @@ impl World {
             [side.phone.deadline(), frame]
         });
         let sky = self.sky.next_moment();
-        phones.flatten().chain(flying).chain(sky).min()
+        let homes = self.homes.as_ref().and_then(|homes| homes.next_moment());
+        phones.flatten().chain(flying).chain(sky).chain(homes).min()
     }
 
     fn step(&mut self, at: Duration) {
@@ -254,6 +262,7 @@ impl World {
             self.deliver(from, to, datagram);
         }
         self.step_sky();
+        self.step_homes();
         for side in 0..self.sides.len() {
             if !self.sides[side].on {
                 continue;
@@ -300,8 +309,8 @@ impl World {
                 Output::Reply(request, result) => {
                     self.sides[side].replies.insert(request, result);
                 }
-                // No reflector lives here, and ports cost nothing.
-                Output::Rooms(_) | Output::CloseSide(_) => {}
+                Output::Rooms(peer) => self.ask_for_rooms(side, peer),
+                Output::CloseSide(number) => self.close_port(side, number),
                 other => panic!("a new output that the tests do not know: {other:?}"),
             }
         }

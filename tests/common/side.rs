@@ -169,6 +169,16 @@ impl World {
         self.drain(side);
     }
 
+    /// A phone stops as if its computer were asleep.
+    pub fn suspend(&mut self, side: usize) {
+        self.sides[side].on = false;
+    }
+
+    pub fn resume(&mut self, side: usize) {
+        self.sides[side].on = true;
+        self.sides[side].next_frame = self.now;
+    }
+
     pub(super) fn make_frame(&mut self, side: usize) {
         let now = self.now;
         let this = &mut self.sides[side];
