@@ -5,12 +5,14 @@ mod common;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use common::internet::{Cable, Internet, NodeId, Packet};
+use common::homes::{Home, Homes};
+use common::internet::{Arrival, Cable, Internet, NodeId, Packet};
 use common::nat::{By, Nat, Ports, Rules};
+use twocan::phone::reflect;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
-const PORT: u16 = 4000;
+const PORT: u16 = common::homes::PORT;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect(text)
@@ -403,4 +405,61 @@ fn every_pair_of_kinds_punches_or_not_as_theory_has_it() {
             assert_eq!(punches(a, b), !fails, "{a:?}\n{b:?}");
         }
     }
+}
+
+/// Two homes that no punch would connect, each with the token of one leg of a room.
+#[test]
+fn a_reflector_carries_between_two_symmetric_homes() {
+    let mut homes = Homes::new(1);
+    let hosts = [0, 1].map(|_| homes.settle(Home::Symmetric));
+    let now = SECOND;
+    let room = homes.reflectors[0].make_room(now);
+    let server = room.servers[0];
+    let mut bound = [None; 2];
+    for (leg, host) in hosts.into_iter().enumerate() {
+        let token = &room.tokens[leg];
+        let bind = reflect::bind(room.room, leg as u8, &[leg as u8; 16], token);
+        homes.net.send(host, PORT, server, &bind);
+        let answers = answers(&mut homes, now);
+        let Some(reflect::Packet::Chal(chal)) = reflect::parse(&answers[0].packet.bytes) else {
+            panic!("no challenge");
+        };
+        let nonce = [leg as u8; 16];
+        let bind2 = reflect::bind2(room.room, leg as u8, &nonce, &chal.proof, token);
+        homes.net.send(host, PORT, server, &bind2);
+        let answers = self::answers(&mut homes, now);
+        let Some(reflect::Packet::Bound(seen)) = reflect::parse(&answers[0].packet.bytes) else {
+            panic!("not bound");
+        };
+        assert_eq!(seen.met, leg == 1);
+        bound[leg] = Some(seen.seen);
+    }
+    assert_ne!(bound[0].map(|at| at.port()), Some(PORT), "translated");
+    let relay = reflect::relay(room.room, 1, 0, &[0x10; 100]).expect("may be carried");
+    homes.net.send(hosts[0], PORT, server, &relay);
+    let came = answers(&mut homes, now);
+    assert_eq!((came[0].host, came[0].packet.from), (hosts[1], server));
+    assert_eq!(came[0].packet.bytes, relay[..]);
+    homes.reflectors[0].is_dead = true;
+    homes.net.send(hosts[0], PORT, server, &relay);
+    assert!(answers(&mut homes, now).is_empty());
+}
+
+/// Serves the reflectors for a second; what comes to the other hosts.
+fn answers(homes: &mut Homes, now: Duration) -> Vec<Arrival> {
+    let mut came = Vec::new();
+    let end = homes.net.now + SECOND;
+    while let Some(arrival) = homes.net.step(end) {
+        let Arrival { host, packet } = arrival.clone();
+        let reflector = homes.reflectors.iter_mut().find(|r| r.host == host);
+        let Some(reflector) = reflector else {
+            came.push(arrival);
+            continue;
+        };
+        let port = packet.to.port();
+        for (to, bytes) in reflector.receive(now, packet.from, port, &packet.bytes) {
+            homes.net.send(host, port, to, &bytes);
+        }
+    }
+    came
 }

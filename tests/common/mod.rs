@@ -11,6 +11,7 @@ pub mod nat;
 pub mod noise;
 pub mod reflector;
 pub mod side;
+pub mod talks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
