@@ -13,7 +13,7 @@ use support::{Phone, SOON};
 use twocan::api::{CallState, Command, Event, NetworkState, Presence, Standing, Why};
 use twocan::config::Network;
 use twocan::peer::Invite;
-use twocan::relay::{Limits, Options, Relay};
+use twocan::relay::{Limits, Options, Reflection, Relay};
 
 /// Longest that finding the network and being found in it may take on a busy machine.
 const FOUND: Duration = Duration::from_secs(30);
@@ -25,6 +25,8 @@ async fn ultrapeer(port: u16, key: &Keypair, bootstrap: &[String]) -> Relay {
         network: Network::Private,
         bootstrap: bootstrap.to_vec(),
         external: Vec::new(),
+        also: Vec::new(),
+        reflector: Reflection::default(),
         limits: Limits::default(),
     };
     Relay::start(options).await.expect("an ultrapeer")

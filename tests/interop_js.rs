@@ -26,7 +26,7 @@ use twocan::config::Network;
 use twocan::directory::{Content, Name, Pen, Spot};
 use twocan::net::{NodeCommand, NodeEvent, Phase};
 use twocan::peer::{Identity, Invite, Reach, Secret32, Seed};
-use twocan::relay::{Limits, Options, Relay};
+use twocan::relay::{Limits, Options, Reflection, Relay};
 
 #[test]
 fn its_validator_takes_our_records_and_no_forged_or_late_ones() {
@@ -142,6 +142,8 @@ async fn an_ultrapeer_of_ours_keeps_records_on_it_for_phones() {
         network: Network::Private,
         bootstrap: vec![server.address.to_string()],
         external: Vec::new(),
+        also: Vec::new(),
+        reflector: Reflection::default(),
         limits: Limits::default(),
     };
     let relay = Relay::start(options).await.expect("an ultrapeer");

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use twocan::cli::{Exit, RelayArgs};
 use twocan::config::Network;
 use twocan::disk::{HomeLock, relay_key, relay_port, save_relay_port};
-use twocan::relay::{Limits, Options, Relay, RelayError, Status};
+use twocan::relay::{Limits, Options, Reflection, Relay, RelayError, Status};
 
 use super::fail::Failure;
 use super::setup::Setup;
@@ -42,6 +42,8 @@ pub async fn run(setup: &Setup, args: RelayArgs) -> Result<(), Failure> {
         network: settings.network,
         bootstrap: settings.bootstrap,
         external: args.external,
+        also: Vec::new(),
+        reflector: Reflection::default(),
         limits: Limits::default(),
     };
     let network = options.network;

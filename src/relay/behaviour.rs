@@ -15,7 +15,7 @@ use super::Limits;
 use super::fence::{Fence, Fenced};
 use super::guests::Guests;
 use super::table::{SharedShelf, Table};
-use crate::net::swarm;
+use crate::net::{streams, swarm};
 
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
@@ -27,7 +27,7 @@ pub struct Behaviour {
     pub public: Toggle<kad::Behaviour<Table>>,
     relay: relay::Behaviour,
     autonat: autonat::v2::server::Behaviour,
-    pub streams: libp2p_stream::Behaviour,
+    pub streams: streams::Behaviour,
 }
 
 /// Builds the swarm. Needs a running tokio runtime.
@@ -56,7 +56,7 @@ pub fn build(
         public: public.then(|| table(swarm::KAD_PUBLIC)).into(),
         relay: relay::Behaviour::new(me, circuits(limits)),
         autonat: autonat::v2::server::Behaviour::default(),
-        streams: libp2p_stream::Behaviour::new(),
+        streams: streams::Behaviour::new(vec![swarm::DIRECTORY, swarm::PEERS, swarm::REFLECT]),
     };
     let config = swarm::swarm_config();
     Ok(Swarm::new(transport.boxed(), behaviour, me, config))

@@ -40,6 +40,15 @@ impl Guests {
         self.homes.get(node).copied()
     }
 
+    /// A connection that stands to that node.
+    pub fn connection(&self, node: &PeerId) -> Option<ConnectionId> {
+        let mut theirs = self
+            .connections
+            .iter()
+            .filter(|(_, (peer, _))| peer == node);
+        theirs.next().map(|(id, _)| *id)
+    }
+
     fn arrive(&mut self, id: ConnectionId, node: PeerId, address: &Multiaddr) {
         if let Some(ip) = ip(address) {
             self.connections.insert(id, (node, ip));

@@ -13,7 +13,8 @@
 //!   how often, and what is being asked.
 //! - `table`, `guests`, `fence`, `behaviour`: what libp2p is given.
 //! - [`reflector`]: what is forwarded between phones that cannot reach each other.
-//! - `streams`: one task for each stream.
+//! - `rooms`: who is given a room there.
+//! - `streams`: one task for each stream; `errands`: those that wait to be opened.
 //! - `run`: the one loop that decides, with `clients` for what phones ask and `queries` for what is
 //!   asked of the DHTs.
 //!
@@ -24,13 +25,16 @@
 mod behaviour;
 mod clients;
 mod desk;
+mod errands;
 mod fence;
 mod guests;
+mod listen;
 mod lookups;
 mod mesh;
 mod queries;
 mod rate;
 pub mod reflector;
+mod rooms;
 mod run;
 mod shelf;
 mod streams;
@@ -41,7 +45,6 @@ use std::time::Duration;
 
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
-use libp2p::multiaddr::Protocol;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -53,6 +56,7 @@ use fence::{Fence, bare};
 
 pub use behaviour::server;
 pub use rate::Group;
+pub use rooms::{Reflected, Reflection, Serve};
 pub use shelf::{Kept, Shelf, Source, Unkept};
 pub use table::{SharedShelf, Table, shards};
 
@@ -63,6 +67,8 @@ pub struct Options {
     pub key: Keypair,
     /// Where it listens, by TCP.
     pub listen: SocketAddr,
+    /// Where it listens too, say on port 443 for networks that let nothing else out.
+    pub also: Vec<SocketAddr>,
     /// [`Network::Public`] joins the DHT that everybody shares too.
     pub network: Network,
     /// Nodes through which it finds the others, as multiaddrs that end in `/p2p`. On the public
@@ -71,6 +77,7 @@ pub struct Options {
     /// Addresses at which it is reached although it does not see them itself, behind a forwarded
     /// port: multiaddrs without `/p2p`.
     pub external: Vec<String>,
+    pub reflector: Reflection,
     pub limits: Limits,
 }
 
@@ -85,6 +92,9 @@ pub struct Limits {
     pub reservations: usize,
     pub circuits: usize,
     pub circuits_per_address_and_minute: u32,
+    /// Rooms at the reflector, and those that one address may have made.
+    pub rooms: usize,
+    pub rooms_per_address: usize,
     /// How long a phone may be away before those who watch it are told.
     pub grace: Duration,
 }
@@ -99,6 +109,8 @@ impl Default for Limits {
             reservations: 1024,
             circuits: 1024,
             circuits_per_address_and_minute: 600,
+            rooms: 20_000,
+            rooms_per_address: 8,
             grace: Duration::from_secs(20),
         }
     }
@@ -179,6 +191,8 @@ pub struct Status {
     /// Phones that are reached through circuits here.
     pub reservations: usize,
     pub circuits: usize,
+    /// What its reflector does.
+    pub reflector: Reflected,
     /// Requests that were refused as too many or too bad, since the start.
     pub refused: u64,
 }
@@ -195,12 +209,13 @@ pub enum RelayError {
     Nameless(String),
     #[error("cannot listen on {listen}: {why}; choose another address with --listen IP:PORT")]
     Listen { listen: SocketAddr, why: String },
+    #[error(
+        "the reflector cannot have the UDP port {listen}: {why}; choose others with --reflector-port PORT"
+    )]
+    Reflector { listen: SocketAddr, why: String },
     #[error("the key of this ultrapeer cannot be used: {0}")]
     Key(#[from] libp2p::noise::Error),
 }
-
-/// How long the addresses of this computer may take to be known.
-const SETTLE: Duration = Duration::from_secs(3);
 
 fn entries(options: &Options) -> Result<Vec<(libp2p::PeerId, Multiaddr)>, RelayError> {
     let usual = || PUBLIC_ENTRIES.map(str::to_owned).to_vec();
@@ -238,8 +253,4 @@ fn fence(options: &Options, bootstrap: &[(libp2p::PeerId, Multiaddr)]) -> Fence 
 fn only_loopback() -> bool {
     let cards = if_addrs::get_if_addrs().unwrap_or_default();
     cards.iter().all(if_addrs::Interface::is_loopback)
-}
-
-fn tcp(listen: SocketAddr) -> Multiaddr {
-    Multiaddr::from(listen.ip()).with(Protocol::Tcp(listen.port()))
 }

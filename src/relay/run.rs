@@ -1,6 +1,5 @@
 //! The one loop of an ultrapeer: what libp2p, the streams and the clock bring, and what follows.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use libp2p::futures::StreamExt;
@@ -13,17 +12,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::behaviour::{self, Behaviour, BehaviourEvent};
 use super::clients::Clients;
+use super::errands::{Errand, Errands};
 use super::fence::Fence;
+use super::listen::listen;
 use super::lookups::{Job, Lookups, Which};
 use super::mesh::{Mesh, split, with_name};
 use super::rate::{Rates, ip};
+use super::rooms::Rooms;
 use super::shelf::Shelf;
-use super::streams::{self, Said};
+use super::streams::Said;
 use super::table::{SharedShelf, shards};
-use super::{Limits, Options, RelayError, SETTLE, Status, tcp};
+use super::{Limits, Options, RelayError, Status};
 use crate::config::Network;
 use crate::net::is_global;
-use crate::net::swarm::{DIRECTORY, KAD_PRIVATE, KAD_PUBLIC, PEERS};
+use crate::net::swarm::{DIRECTORY, KAD_PRIVATE, KAD_PUBLIC};
 
 /// See the module.
 pub struct Ultrapeer {
@@ -35,12 +37,13 @@ pub struct Ultrapeer {
     pub(super) limits: Limits,
     pub(super) said: mpsc::Sender<Said>,
     pub(super) status: Status,
-    control: libp2p_stream::Control,
+    pub(super) errands: Errands,
+    pub(super) rooms: Rooms,
     heard: mpsc::Receiver<Said>,
     fence: Fence,
-    external: Vec<Multiaddr>,
+    pub(super) external: Vec<Multiaddr>,
     puts: Rates<PeerId>,
-    asks: Rates<PeerId>,
+    pub(super) asks: Rates<PeerId>,
     started: Instant,
     upkeep: Upkeep,
     told: watch::Sender<Status>,
@@ -84,16 +87,8 @@ impl Ultrapeer {
             .map(|address| with_name(address, me))
             .collect();
 
+        let rooms = Rooms::start(options, me, &fence, &external)?;
         let (said, heard) = mpsc::channel(QUEUE);
-        let mut control = swarm.behaviour().streams.new_control();
-        for (protocol, wrap) in [
-            (DIRECTORY, Said::Directory as fn(PeerId, _) -> Said),
-            (PEERS, Said::Peers),
-        ] {
-            if let Ok(streams) = control.accept(protocol) {
-                streams::accept(streams, said.clone(), wrap);
-            }
-        }
         let mut mesh = Mesh::default();
         for (node, address) in bootstrap.into_iter().filter(|(node, _)| *node != me) {
             mesh.learn(node, vec![address], true);
@@ -108,7 +103,8 @@ impl Ultrapeer {
             limits: options.limits.clone(),
             said,
             status: Status::default(),
-            control,
+            errands: Errands::default(),
+            rooms,
             heard,
             fence,
             external,
@@ -163,11 +159,18 @@ impl Ultrapeer {
                 ..
             })) => self.identified(peer_id, &info),
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.relay_event(&event),
+            SwarmEvent::Behaviour(BehaviourEvent::Streams(event)) => self.stream(event),
             SwarmEvent::ConnectionClosed {
                 peer_id,
-                num_established: 0,
+                connection_id,
+                num_established,
                 ..
-            } => self.mesh.part(&peer_id, self.now().mono),
+            } => {
+                self.forget_errands(connection_id);
+                if num_established == 0 {
+                    self.mesh.part(&peer_id, self.now().mono);
+                }
+            }
             SwarmEvent::OutgoingConnectionError {
                 peer_id: Some(node),
                 error,
@@ -251,8 +254,8 @@ impl Ultrapeer {
     /// Opens what is to stand between two ultrapeers.
     fn join(&mut self, node: PeerId) {
         if let Some(requests) = self.mesh.join(node) {
-            streams::attend(node, self.control.clone(), requests, self.said.clone());
-            streams::ask(node, self.control.clone(), self.said.clone());
+            self.set_out(node, Errand::Attend(requests));
+            self.set_out(node, Errand::Ask);
             self.share_with(node);
         }
     }
@@ -291,17 +294,11 @@ impl Ultrapeer {
     fn stream_event(&mut self, said: Said) {
         let now = self.now();
         match said {
-            Said::Directory(node, stream) => self.open_client(node, stream),
-            Said::Peers(node, stream) => {
-                if self.asks.take(node, now.mono) {
-                    let me = *self.swarm.local_peer_id();
-                    streams::gossip(stream, self.mesh.peers(me, &self.external));
-                }
-            }
             Said::Request(client, request) => self.request(client, request),
             Said::Ended(client) => self.close_client(client),
             Said::Parted(node) => self.mesh.part(&node, now.mono),
             Said::Heard(peers) => self.heard_of(peers.0),
+            Said::Asked(asked) => self.asked(asked),
         }
     }
 
@@ -341,8 +338,9 @@ impl Ultrapeer {
         self.tend_clients(now);
         if self.upkeep.gossip <= now.mono {
             self.upkeep.gossip = now.mono + Duration::from_secs(600);
-            for node in self.mesh.members() {
-                streams::ask(*node, self.control.clone(), self.said.clone());
+            let members: Vec<PeerId> = self.mesh.members().copied().collect();
+            for node in members {
+                self.set_out(node, Errand::Ask);
             }
         }
         if self.upkeep.watched <= now.mono {
@@ -353,6 +351,7 @@ impl Ultrapeer {
         self.status.connections = self.swarm.network_info().num_peers();
         self.status.ultrapeers = self.mesh.len();
         self.status.records = self.shelf.lock().count();
+        self.status.reflector = self.rooms.tick(now.mono);
         let status = self.status;
         self.told
             .send_if_modified(|old| std::mem::replace(old, status) != status);
@@ -398,40 +397,6 @@ impl Ultrapeer {
     }
 }
 
-/// Listens, and waits until it is known at which addresses.
-async fn listen(
-    swarm: &mut Swarm<Behaviour>,
-    options: &Options,
-) -> Result<Vec<Multiaddr>, RelayError> {
-    let failed = |why: String| RelayError::Listen {
-        listen: options.listen,
-        why,
-    };
-    // libp2p shares a port with whoever listens there already, and each then gets half of the
-    // connections. So the port is taken once in the usual way, and given up again.
-    let free = TcpListener::bind(options.listen)
-        .and_then(|probe| probe.local_addr())
-        .map_err(|error| failed(error.to_string()))?;
-    swarm
-        .listen_on(tcp(free))
-        .map_err(|error| failed(error.to_string()))?;
-    let mut found = Vec::new();
-    loop {
-        let patience = if found.is_empty() { SETTLE } else { QUIET };
-        match tokio::time::timeout(patience, swarm.select_next_some()).await {
-            Ok(SwarmEvent::NewListenAddr { address, .. }) => found.push(address),
-            Ok(SwarmEvent::ListenerClosed {
-                reason: Err(error), ..
-            }) => return Err(failed(error.to_string())),
-            Ok(_) => {}
-            Err(_) if found.is_empty() => {
-                return Err(failed("it has no address of this computer".to_owned()));
-            }
-            Err(_) => return Ok(found),
-        }
-    }
-}
-
 /// The addresses that count as reachable until somebody proves otherwise: those of this computer
 /// that are not only its own, and what the owner names. Its own if it has no others.
 fn reachable(listening: Vec<Multiaddr>, named: Vec<Multiaddr>, fence: &Fence) -> Vec<Multiaddr> {
@@ -465,9 +430,6 @@ fn unix() -> u64 {
 
 /// How often what is due is looked for.
 const TICK: Duration = Duration::from_millis(500);
-
-/// How long after one address of this computer the next may come.
-const QUIET: Duration = Duration::from_millis(100);
 
 /// Messages of streams that wait for the loop.
 const QUEUE: usize = 1024;

@@ -4,43 +4,26 @@
 use std::io;
 use std::time::Duration;
 
-use libp2p::futures::{AsyncReadExt, StreamExt};
+use libp2p::futures::AsyncReadExt;
 use libp2p::{PeerId, Stream};
-use libp2p_stream::{Control, IncomingStreams};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::desk::ClientId;
+use super::rooms::Asked;
 use crate::net::proxy::{FrameReader, FrameWriter, Peers, Reply, Request, VERSION};
-use crate::net::swarm;
 
 /// What the tasks report to the ultrapeer.
 #[derive(Debug)]
 pub enum Said {
-    /// Somebody opened a directory stream here.
-    Directory(PeerId, Stream),
-    /// Somebody wants to know other ultrapeers.
-    Peers(PeerId, Stream),
     Request(ClientId, Request),
     Ended(ClientId),
     /// The directory stream that was opened at another ultrapeer ended, or never came up.
     Parted(PeerId),
     /// Which ultrapeers another one knows.
     Heard(Peers),
-}
-
-/// Hands on what others open, at once: libp2p drops streams that nobody takes.
-pub fn accept(
-    mut streams: IncomingStreams,
-    said: mpsc::Sender<Said>,
-    wrap: fn(PeerId, Stream) -> Said,
-) {
-    tokio::spawn(async move {
-        while let Some((node, stream)) = streams.next().await {
-            // Full only when the ultrapeer is swamped; then a stream less is right.
-            let _ = said.try_send(wrap(node, stream));
-        }
-    });
+    /// Somebody asks for a room at the reflector.
+    Asked(Asked),
 }
 
 /// Serves one directory stream until it ends or `replies` is closed.
@@ -112,17 +95,16 @@ pub fn gossip(stream: Stream, peers: Peers) {
     });
 }
 
-/// Keeps a directory stream open at another ultrapeer, and carries requests there.
+/// Carries requests to another ultrapeer, over the directory stream that was opened there.
 pub fn attend(
     node: PeerId,
-    mut control: Control,
+    stream: Stream,
     mut requests: mpsc::Receiver<Request>,
     said: mpsc::Sender<Said>,
 ) {
     tokio::spawn(async move {
         let ended = async {
-            let opened = timeout(PATIENCE, control.open_stream(node, swarm::DIRECTORY)).await?;
-            let (read, write) = opened.map_err(io::Error::other)?.split();
+            let (read, write) = stream.split();
             let mut reader = FrameReader::new(read);
             let mut writer = FrameWriter::new(write, PATIENCE);
             writer.send([&Request::Hello { version: VERSION }]).await?;
@@ -148,17 +130,10 @@ pub fn attend(
     });
 }
 
-/// Asks another ultrapeer whom it knows.
-pub fn ask(node: PeerId, mut control: Control, said: mpsc::Sender<Said>) {
+/// Asks another ultrapeer whom it knows, over a stream that was opened there.
+pub fn ask(node: PeerId, stream: Stream, said: mpsc::Sender<Said>) {
     tokio::spawn(async move {
-        let answer = async {
-            let stream = control
-                .open_stream(node, swarm::PEERS)
-                .await
-                .map_err(io::Error::other)?;
-            FrameReader::new(stream).next().await
-        };
-        match timeout(PATIENCE, answer).await {
+        match timeout(PATIENCE, FrameReader::new(stream).next()).await {
             Ok(Ok(Some(peers))) => {
                 let _ = said.send(Said::Heard(peers)).await;
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use libp2p::identity::Keypair;
 use twocan::config::Network;
 use twocan::net::{NodeCommand, NodeEvent, swarm};
-use twocan::relay::{self, Limits, Options, Relay};
+use twocan::relay::{self, Limits, Options, Reflection, Relay};
 
 use crate::phone::Phone;
 use crate::proxy::{record, unix};
@@ -18,6 +18,8 @@ async fn ultrapeer(bootstrap: Vec<String>) -> Relay {
         network: Network::Private,
         bootstrap,
         external: Vec::new(),
+        also: Vec::new(),
+        reflector: Reflection::default(),
         limits: Limits::default(),
     };
     Relay::start(options).await.expect("a free port")

@@ -1,6 +1,6 @@
 //! The other end of an ultrapeer: a phone's directory stream, and a plain node of the DHT.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,10 +12,12 @@ use libp2p::kad::{self, QueryResult, Quorum, Record};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{StreamProtocol, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, Swarm};
-use libp2p_stream::Control;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use twocan::directory;
 use twocan::net::proxy::{FrameReader, FrameWriter, Refusal, Renewal, Reply, Request};
+use twocan::net::reflect::{AskError, Asker, Given, Pass, ask};
+use twocan::net::streams::{self, Event, Opening};
 use twocan::net::swarm;
 use twocan::relay::Relay;
 
@@ -23,7 +25,8 @@ use crate::author::{Author, random};
 
 /// A phone with one directory stream.
 pub struct Phone {
-    relay: PeerId,
+    pub me: PeerId,
+    pub relay: PeerId,
     control: Control,
     reader: FrameReader<ReadHalf<Stream>>,
     writer: FrameWriter<WriteHalf<Stream>>,
@@ -41,16 +44,17 @@ impl Phone {
     pub async fn deaf(relay: &Relay) -> Phone {
         let key = Keypair::generate_ed25519();
         let transport = swarm::transport(&key, None).expect("a transport");
-        let streams = libp2p_stream::Behaviour::new();
-        let mut control = streams.new_control();
         let me = key.public().to_peer_id();
+        let streams = streams::Behaviour::new(Vec::new());
         let mut swarm = Swarm::new(transport, streams, me, swarm::swarm_config());
         let address = relay.addresses()[0].clone();
         let node = name(&address);
         swarm.dial(address).expect("an address");
-        let swarm = tokio::spawn(async move { while swarm.next().await.is_some() {} });
-        let (reader, writer) = directory(&mut control, node).await;
+        let (mut control, wanted) = mpsc::channel(8);
+        let swarm = tokio::spawn(serve(swarm, node, wanted));
+        let (reader, writer) = directory(&mut control).await;
         Phone {
+            me,
             relay: node,
             control,
             reader,
@@ -62,7 +66,7 @@ impl Phone {
     /// Closes the stream and opens another.
     pub async fn reopen(&mut self) {
         self.writer.close().await;
-        (self.reader, self.writer) = directory(&mut self.control, self.relay).await;
+        (self.reader, self.writer) = directory(&mut self.control).await;
         self.greeted().await;
     }
 
@@ -75,8 +79,18 @@ impl Phone {
     }
 
     pub async fn open(&mut self, protocol: StreamProtocol) -> Stream {
-        let opened = self.control.open_stream(self.relay, protocol).await;
-        opened.expect("it is spoken there")
+        open(&mut self.control, protocol).await
+    }
+
+    /// Asks for a room at the reflector.
+    pub async fn room(&mut self, passes: &[Pass]) -> Result<Given, AskError> {
+        let asker = Asker {
+            me: self.me,
+            relay: self.relay,
+            ip: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            passes: passes.to_vec(),
+        };
+        ask(self.open(swarm::REFLECT).await, &asker).await
     }
 
     pub async fn say(&mut self, request: Request) {
@@ -120,9 +134,47 @@ type Ends = (
     FrameWriter<WriteHalf<Stream>>,
 );
 
-async fn directory(control: &mut Control, node: PeerId) -> Ends {
-    let stream = control.open_stream(node, swarm::DIRECTORY).await;
-    let (read, write) = stream.expect("the directory is spoken there").split();
+/// Asks the swarm's task for a stream to the ultrapeer.
+type Control = mpsc::Sender<(StreamProtocol, oneshot::Sender<Stream>)>;
+
+async fn open(control: &mut Control, protocol: StreamProtocol) -> Stream {
+    let (reply, opened) = oneshot::channel();
+    control.send((protocol, reply)).await.expect("it runs");
+    opened.await.expect("it is spoken there")
+}
+
+/// Runs the swarm, and opens what is wanted once it is connected.
+async fn serve(
+    mut swarm: Swarm<streams::Behaviour>,
+    relay: PeerId,
+    mut wanted: mpsc::Receiver<(StreamProtocol, oneshot::Sender<Stream>)>,
+) {
+    let connection = loop {
+        if let SwarmEvent::ConnectionEstablished { connection_id, .. } =
+            swarm.select_next_some().await
+        {
+            break connection_id;
+        }
+    };
+    let mut waiting: BTreeMap<Opening, oneshot::Sender<Stream>> = BTreeMap::new();
+    loop {
+        tokio::select! {
+            event = swarm.select_next_some() => {
+                if let SwarmEvent::Behaviour(Event::Opened { opening, stream: Ok(stream), .. }) = event {
+                    let reply = waiting.remove(&opening).expect("it was wanted");
+                    let _ = reply.send(stream);
+                }
+            }
+            Some((protocol, reply)) = wanted.recv() => {
+                let opening = swarm.behaviour_mut().open(relay, connection, protocol);
+                waiting.insert(opening, reply);
+            }
+        }
+    }
+}
+
+async fn directory(control: &mut Control) -> Ends {
+    let (read, write) = open(control, swarm::DIRECTORY).await.split();
     let mut writer = FrameWriter::new(write, PATIENCE);
     let hello = Request::Hello { version: 1 };
     writer.send([&hello]).await.expect("a good stream");

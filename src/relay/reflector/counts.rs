@@ -51,6 +51,20 @@ impl Counts {
         self.lost[loss as usize]
     }
 
+    /// Both together.
+    pub fn plus(mut self, other: Counts) -> Counts {
+        self.received += other.received;
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.answered += other.answered;
+        self.rooms += other.rooms;
+        self.talking += other.talking;
+        for (lost, more) in self.lost.iter_mut().zip(other.lost) {
+            *lost += more;
+        }
+        self
+    }
+
     pub fn forwarded(&mut self, copies: usize, length: usize) {
         self.packets += copies as u64;
         self.bytes += (copies * length) as u64;
