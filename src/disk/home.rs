@@ -80,6 +80,11 @@ impl Home {
         self.data.join("contacts.toml")
     }
 
+    /// Passes of friends' reflectors.
+    pub fn passes(&self) -> PathBuf {
+        self.data.join("passes")
+    }
+
     pub fn lock_file(&self) -> PathBuf {
         self.data.join("lock")
     }

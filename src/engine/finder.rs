@@ -3,7 +3,7 @@
 //! The phone says whom it seeks and whom it knows, the keeper of the directory decides what is
 //! published and looked up, the node does it. Here is only carried, and nobody waits for anybody.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::directory::{self, Announced, Keeper, Moment, Name, State};
 use crate::disk::Surroundings;
 use crate::net::{Node, NodeCommand, NodeEvent, NodeState, Phase};
 use crate::peer::{Circle, PeerId, Reach};
-use crate::phone::types::{CircuitId, Input, Path};
+use crate::phone::types::{CircuitId, Input, Path, Room};
 
 /// The directory and the node, and what is under way between them and the phone.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Finder {
     pub(super) known: Surroundings,
     /// Whom the open tickets of [`NodeCommand::Meet`] are for.
     meetings: BTreeMap<u64, PeerId>,
+    /// Whom the open tickets of [`NodeCommand::Rooms`] are for, the latest last.
+    rooms: VecDeque<(u64, PeerId)>,
     last_ticket: u64,
     /// Contacts who were seen in the LAN, and where last.
     near: BTreeMap<PeerId, SocketAddr>,
@@ -50,6 +52,7 @@ impl Finder {
             view: NetworkView::default(),
             known,
             meetings: BTreeMap::new(),
+            rooms: VecDeque::new(),
             last_ticket: 0,
             near: BTreeMap::new(),
             signing_off: BTreeSet::new(),
@@ -242,12 +245,34 @@ impl Run {
                 self.parts.finder.near.insert(id, address);
                 self.tell_phone(Input::Way(id, Path::Udp(address)));
             }
+            NodeEvent::Room { ticket, room } => self.take_room(ticket, room),
+            NodeEvent::Mirrors(mirrors) => self.tell_phone(Input::Mirrors(mirrors)),
             NodeEvent::GoodPeers(nodes) => {
                 let known = &mut self.parts.finder.known;
                 known.nodes = nodes;
                 let known = known.clone();
                 self.parts.keep.remember(known);
             }
+        }
+    }
+
+    /// The phone wants rooms for a session with that peer.
+    pub(super) fn ask_for_rooms(&mut self, peer: PeerId) {
+        let finder = &mut self.parts.finder;
+        finder.last_ticket += 1;
+        let ticket = finder.last_ticket;
+        finder.rooms.push_back((ticket, peer));
+        if finder.rooms.len() > MAX_TICKETS {
+            finder.rooms.pop_front();
+        }
+        self.ask_node(NodeCommand::Rooms { ticket });
+    }
+
+    fn take_room(&mut self, ticket: u64, room: Box<Room>) {
+        let rooms = &self.parts.finder.rooms;
+        let found = rooms.iter().find(|(of, _)| *of == ticket);
+        if let Some(&(_, peer)) = found {
+            self.tell_phone(Input::Room(peer, room));
         }
     }
 
@@ -328,3 +353,6 @@ fn seen(announced: Announced) -> Presence {
         Announced::DoNotDisturb => Presence::DoNotDisturb,
     }
 }
+
+/// Sessions that rooms are being made for.
+const MAX_TICKETS: usize = 32;

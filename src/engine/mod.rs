@@ -18,6 +18,7 @@ mod run;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -28,6 +29,7 @@ use crate::audio::{self, Audio, AudioError};
 use crate::config::Network;
 use crate::directory::Keeper;
 use crate::disk::{self, DiskError, History, Home, HomeLock, Keys, Store, Surroundings};
+use crate::net::reflect::{Pass, PassError};
 use crate::net::{Net, NetError, Node, NodeError, NodeOptions, Watch};
 use crate::peer::{DeviceKeys, PeerId};
 use crate::phone::{Phone, Settings};
@@ -175,6 +177,12 @@ pub enum EngineError {
     Disk(#[from] DiskError),
     #[error(transparent)]
     Audio(#[from] AudioError),
+    #[error("{}:{line}: {source}", path.display())]
+    Pass {
+        path: PathBuf,
+        line: usize,
+        source: PassError,
+    },
     #[error("the system gives no randomness: {0}")]
     Random(getrandom::Error),
     #[error("the engine's thread could not be started: {0}")]
@@ -216,6 +224,7 @@ fn assemble(
         bootstrap: options.bootstrap,
         cache: known.nodes.clone(),
         decoys: decoys(&keys.device),
+        passes: passes(&home)?,
         // Who listens on the loopback only is on no LAN.
         lan: options.lan && !options.listen.ip().is_loopback(),
     })?;
@@ -251,6 +260,18 @@ fn assemble(
         name: keys.name,
         moving: Moving::new(Watch::start(), place, now),
     }))
+}
+
+fn passes(home: &Home) -> Result<Vec<Pass>, EngineError> {
+    let lines = disk::passes(home)?;
+    let read = lines.into_iter().map(|(line, text)| {
+        text.parse().map_err(|source| EngineError::Pass {
+            path: home.passes(),
+            line,
+            source,
+        })
+    });
+    read.collect()
 }
 
 fn random() -> Result<[u8; 32], EngineError> {

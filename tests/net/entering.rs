@@ -81,6 +81,7 @@ async fn without_a_network_nothing_is_done() {
         bootstrap: Vec::new(),
         cache: Vec::new(),
         decoys: [7; 32],
+        passes: Vec::new(),
         lan: false,
     };
     let (node, mut events) = Node::start(options).expect("nothing to go wrong");
@@ -102,6 +103,7 @@ async fn a_wrong_address_is_named() {
         ],
         cache: vec!["junk".to_owned()],
         decoys: [7; 32],
+        passes: Vec::new(),
         lan: false,
     };
     let error = Node::start(options).expect_err("no multiaddr").to_string();

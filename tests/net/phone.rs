@@ -37,6 +37,7 @@ impl Phone {
             bootstrap,
             cache: Vec::new(),
             decoys: [7; 32],
+            passes: Vec::new(),
             lan: false,
         };
         let (node, events) = Node::start(options).expect("good addresses");

@@ -74,13 +74,18 @@ impl Running {
         }
         self.meeting_failed(connection);
         self.callers.remove(&connection);
-        self.openings.retain(|_, (other, _)| *other != connection);
+        for (_, (_, purpose)) in self.openings.extract_if(.., |_, open| open.0 == connection) {
+            if let Purpose::Room(ticket) = purpose {
+                self.rooms.failed(ticket);
+            }
+        }
         if let Some(peer) = self.proxies.on(connection) {
             self.proxy_failed(peer);
         }
         if let Some(gone) = self.peers.closed(peer, connection) {
             let early = gone.roles.is_none_or(|roles| !roles.is_any());
             self.pool.lost(peer, early, now);
+            self.rooms.lost(peer);
             if let Some(listener) = self.relays.lost(peer, now) {
                 self.swarm.remove_listener(listener);
             }
@@ -132,6 +137,9 @@ impl Running {
             let ultrapeer = roles.is_ultrapeer();
             self.relays.offer(peer, address.clone(), ultrapeer, now());
         }
+        if roles.reflector {
+            self.rooms.met(peer, now());
+        }
         if roles.is_ultrapeer() && self.peers.remember(peer, address) {
             self.outbox.push(NodeEvent::GoodPeers(self.peers.good()));
         }
@@ -162,6 +170,7 @@ impl Running {
             Purpose::Call => swarm::CALL,
             Purpose::Gossip => swarm::PEERS,
             Purpose::Directory => swarm::DIRECTORY,
+            Purpose::Room(_) => swarm::REFLECT,
         };
         let streams = &mut self.swarm.behaviour_mut().streams;
         let opening = streams.open(peer, connection, protocol);
@@ -195,6 +204,10 @@ impl Running {
                     (Purpose::Gossip, Err(_)) => {}
                     (Purpose::Directory, Ok(stream)) => self.proxies.opened(peer, stream),
                     (Purpose::Directory, Err(_)) => self.proxy_failed(peer),
+                    (Purpose::Room(ticket), Ok(stream)) => {
+                        self.reflector_opened(peer, ticket, stream);
+                    }
+                    (Purpose::Room(ticket), Err(_)) => self.rooms.failed(ticket),
                 }
             }
         }

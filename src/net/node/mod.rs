@@ -19,6 +19,7 @@ mod peers;
 mod pool;
 mod proxies;
 mod relays;
+mod rooms;
 mod run;
 mod telling;
 
@@ -33,8 +34,9 @@ use tokio::time::Instant;
 
 use crate::config::Network;
 use crate::net::proxy::Refusal;
+use crate::net::reflect::Pass;
 use crate::peer::{PeerId, Secret32};
-use crate::phone::types::CircuitId;
+use crate::phone::types::{CircuitId, Room};
 
 /// How the node starts.
 #[derive(Clone)]
@@ -47,6 +49,8 @@ pub struct NodeOptions {
     /// The same at each start: of it are made the names that hide among them those that are
     /// really watched.
     pub decoys: [u8; 32],
+    /// Passes of friends' reflectors.
+    pub passes: Vec<Pass>,
     /// Whether contacts are looked for in the LAN. Not for phones that listen on the loopback.
     pub lan: bool,
 }
@@ -87,6 +91,9 @@ pub enum NodeCommand {
     },
     /// End a circuit. [`NodeEvent::Closed`] does not follow.
     Close(CircuitId),
+    /// Have rooms made for a call. Answered by up to two [`NodeEvent::Room`] with the same ticket,
+    /// of different ultrapeers, as soon as any are there within 20 s.
+    Rooms { ticket: u64 },
     /// The computer is somewhere else: all connections are made anew.
     NetworkChanged,
 }
@@ -145,6 +152,14 @@ pub enum NodeEvent {
         id: PeerId,
         address: SocketAddr,
     },
+    /// An answer to [`NodeCommand::Rooms`].
+    Room {
+        ticket: u64,
+        room: Box<Room>,
+    },
+    /// All UDP ports that are known to say from where they are asked, those of each reflector
+    /// together.
+    Mirrors(Vec<SocketAddr>),
     /// Nodes that answered, for the next start.
     GoodPeers(Vec<String>),
 }

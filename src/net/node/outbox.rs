@@ -26,6 +26,7 @@ impl Outbox {
             NodeEvent::Datagram(..) => self.datagrams += 1,
             NodeEvent::State(_)
             | NodeEvent::Routes { .. }
+            | NodeEvent::Mirrors(_)
             | NodeEvent::GoodPeers(_)
             | NodeEvent::Clock { .. } => {
                 let kind = discriminant(&event);

@@ -37,6 +37,8 @@ pub(super) struct Roles {
     pub public: bool,
     /// Knows other ultrapeers.
     pub gossip: bool,
+    /// Has a reflector for UDP.
+    pub reflector: bool,
 }
 
 impl Roles {
@@ -48,6 +50,7 @@ impl Roles {
             kad: has(swarm::KAD_PRIVATE),
             public: has(swarm::KAD_PUBLIC),
             gossip: has(swarm::PEERS),
+            reflector: has(swarm::REFLECT),
         }
     }
 
@@ -91,6 +94,11 @@ impl Peers {
     /// The oldest direct connection to that peer.
     pub(super) fn connection(&self, peer: PeerId) -> Option<ConnectionId> {
         self.connected.get(&peer)?.connections.first().copied()
+    }
+
+    /// Where that peer was reached, with `/p2p`.
+    pub(super) fn address(&self, peer: PeerId) -> Option<&Multiaddr> {
+        Some(&self.connected.get(&peer)?.address)
     }
 
     /// Those that put and get directory records for phones.

@@ -24,6 +24,7 @@ use super::peers::Peers;
 use super::pool::{Pool, Source};
 use super::proxies::Proxies;
 use super::relays::Relays;
+use super::rooms::Rooms;
 use super::telling::Told;
 use super::{NodeCommand, NodeEvent, NodeOptions, address, now};
 use crate::config::Network;
@@ -44,7 +45,8 @@ pub(super) async fn run(options: NodeOptions, bootstrap: Vec<Multiaddr>, mut end
     let (gossip, mut rumours) = Gossip::new();
     let (proxies, mut answers) = Proxies::new();
     let (lan, mut neighbours) = Lan::new();
-    let parts = (circuits, gossip, proxies, lan);
+    let (rooms, mut given) = Rooms::new(options.passes.clone());
+    let parts = (circuits, gossip, proxies, lan, rooms);
     let mut running = match Running::new(&options, bootstrap, parts) {
         Ok(running) => running,
         Err(error) => {
@@ -66,6 +68,7 @@ pub(super) async fn run(options: NodeOptions, bootstrap: Vec<Multiaddr>, mut end
             Some(news) = datagrams.recv() => running.circuit_news(news),
             Some(news) = rumours.recv() => running.rumours(news),
             Some(news) = answers.recv() => running.proxy_news(news),
+            Some(news) = given.recv() => running.room_news(news),
             Some(neighbour) = neighbours.recv() => running.neighbour(neighbour),
             room = ends.tell.reserve(), if !running.outbox.is_empty() => match room {
                 Ok(room) => if let Some(event) = running.outbox.pop() {
@@ -92,6 +95,7 @@ pub(super) struct Running {
     pub wishes: Wishes,
     pub dht: Dht,
     lan: Option<Lan>,
+    pub rooms: Rooms,
     pub decoys: [u8; 32],
     /// Connections that strangers opened, until when they have to be used for a call.
     pub callers: BTreeMap<ConnectionId, Instant>,
@@ -106,13 +110,15 @@ pub(super) enum Purpose {
     Call,
     Gossip,
     Directory,
+    /// Of a call, or only for the reflector's ports.
+    Room(Option<u64>),
 }
 
 impl Running {
     fn new(
         options: &NodeOptions,
         bootstrap: Vec<Multiaddr>,
-        (circuits, gossip, proxies, lan): (Circuits, Gossip, Proxies, Lan),
+        (circuits, gossip, proxies, lan, rooms): (Circuits, Gossip, Proxies, Lan, Rooms),
     ) -> Result<Running, libp2p::noise::Error> {
         let now = now();
         let mut pool = Pool::default();
@@ -144,6 +150,7 @@ impl Running {
             wishes: Wishes::default(),
             dht: Dht::default(),
             lan: options.lan.then_some(lan),
+            rooms,
             decoys: options.decoys,
             callers: BTreeMap::new(),
             openings: BTreeMap::new(),
@@ -176,6 +183,7 @@ impl Running {
                 relays,
             } => self.meet(ticket, &peer, &relays),
             NodeCommand::Close(circuit) => self.close_circuit(circuit),
+            NodeCommand::Rooms { ticket } => self.need_rooms(ticket),
             NodeCommand::NetworkChanged => self.start_anew(),
         }
     }
@@ -267,6 +275,7 @@ impl Running {
         }
         self.close_idle_callers(now);
         self.serve_directory(now);
+        self.ask_reflectors(now);
         let unix = self.unix();
         if let Some(lan) = &mut self.lan {
             lan.announce(unix);
@@ -282,6 +291,7 @@ impl Running {
             self.proxies.deadline(),
             self.wishes.deadline(),
             self.dht.deadline(),
+            self.rooms.deadline(),
         ]
         .into_iter()
         .flatten()
