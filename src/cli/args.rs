@@ -21,6 +21,9 @@ pub struct EngineArgs {
     /// Look for contacts on the local network too
     #[arg(long, value_name = "true|false", env = "TWOCAN_LAN")]
     pub lan: Option<bool>,
+    /// Ask the gateway to forward a port to this phone
+    #[arg(long, value_name = "true|false", env = "TWOCAN_PORT_MAPPING")]
+    pub port_mapping: Option<bool>,
     /// Sound: the devices, none, or files
     #[arg(long, value_name = "cpal|null|wav:IN,OUT", env = "TWOCAN_AUDIO")]
     pub audio: Option<String>,

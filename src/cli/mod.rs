@@ -55,15 +55,24 @@ impl Cli {
 
 /// The engine options of the screen would be lost before a command.
 fn refuse_engine_options(matches: &ArgMatches) -> Result<(), clap::Error> {
-    let typed = ["listen", "network", "bootstrap", "lan", "audio", "answer"]
-        .into_iter()
-        .find(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
+    let typed = [
+        "listen",
+        "network",
+        "bootstrap",
+        "lan",
+        "port_mapping",
+        "audio",
+        "answer",
+    ]
+    .into_iter()
+    .find(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
     match typed {
         None => Ok(()),
         Some(id) => Err(Cli::command().error(
             ErrorKind::ArgumentConflict,
             format!(
-                "--{id} does nothing here: write it after `daemon`, `call` or `relay`, or without a command"
+                "--{} does nothing here: write it after `daemon`, `call` or `relay`, or without a command",
+                id.replace('_', "-")
             ),
         )),
     }

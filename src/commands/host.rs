@@ -63,6 +63,7 @@ pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         network: settings.network,
         bootstrap: settings.bootstrap.clone(),
         lan: settings.lan,
+        port_mapping: settings.port_mapping,
         auto_answer: settings.answer == Answer::Auto,
     })?;
     let stop = Arc::new(Notify::new());
@@ -85,6 +86,7 @@ pub fn overrides(args: EngineArgs) -> Overrides {
         network: args.network,
         bootstrap: args.bootstrap,
         lan: args.lan,
+        port_mapping: args.port_mapping,
         audio: args.audio,
         answer: args.answer,
     }

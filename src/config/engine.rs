@@ -18,6 +18,8 @@ pub struct Engine {
     pub bootstrap: Vec<String>,
     /// Contacts on the same local network are looked for there.
     pub lan: bool,
+    /// The gateway is asked to forward a port to this phone.
+    pub port_mapping: bool,
     pub audio: AudioMode,
     pub answer: Answer,
 }
@@ -29,6 +31,7 @@ impl Default for Engine {
             network: Network::default(),
             bootstrap: Vec::new(),
             lan: true,
+            port_mapping: true,
             audio: AudioMode::default(),
             answer: Answer::default(),
         }
@@ -51,6 +54,7 @@ impl Engine {
             self.bootstrap = read.into_iter().map(String::from).collect();
         }
         self.lan = over.lan.unwrap_or(self.lan);
+        self.port_mapping = over.port_mapping.unwrap_or(self.port_mapping);
         Ok(self)
     }
 }
@@ -62,6 +66,7 @@ pub struct Overrides {
     pub network: Option<String>,
     pub bootstrap: Vec<String>,
     pub lan: Option<bool>,
+    pub port_mapping: Option<bool>,
     pub audio: Option<String>,
     pub answer: Option<String>,
 }

@@ -18,6 +18,7 @@ mod run;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use crate::audio::{self, Audio, AudioError};
 use crate::config::Network;
 use crate::directory::Keeper;
 use crate::disk::{self, DiskError, History, Home, HomeLock, Keys, Store, Surroundings};
+use crate::net::mapping::Mapper;
 use crate::net::reflect::{Pass, PassError};
 use crate::net::{Net, NetError, Node, NodeError, NodeOptions, Watch};
 use crate::peer::{DeviceKeys, PeerId};
@@ -58,6 +60,8 @@ pub struct Options {
     pub network: Network,
     /// Multiaddrs.
     pub bootstrap: Vec<String>,
+    /// The gateway is asked to forward a port to this phone.
+    pub port_mapping: bool,
     /// Contacts are looked for on the local network too.
     pub lan: bool,
     /// Answer each contact at once, with the microphone open.
@@ -230,6 +234,13 @@ fn assemble(
     })?;
     let (renewal, cert) = Renewal::begin(identity, keys.device, now.unix);
     let place = net.place();
+    let is_alone = options.network == Network::None || options.listen.ip().is_loopback();
+    let mapper = match NonZeroU16::new(net.listen().port()) {
+        Some(port) if options.port_mapping && !is_alone => {
+            Some(Mapper::start(port, place.inside()).map_err(EngineError::Thread)?)
+        }
+        _ => None,
+    };
     let settings = Settings {
         seed,
         device,
@@ -258,7 +269,7 @@ fn assemble(
         stop,
         id,
         name: keys.name,
-        moving: Moving::new(Watch::start(), place, now),
+        moving: Moving::new(Watch::start(), place, mapper, now),
     }))
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::run::Run;
 use crate::api::Event;
+use crate::net::mapping::Mapper;
 use crate::net::{NodeCommand, Place, Watch};
 use crate::phone::types::{Input, Now};
 
@@ -15,20 +16,49 @@ pub(super) struct Moving {
     /// How far the calendar is ahead of the monotonic clock, in seconds. The one goes on while the
     /// computer sleeps, the other does not.
     ahead: i64,
+    mapper: Option<Mapper>,
+}
+
+/// What there is to see.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// The addresses may have changed, or the computer has woken up.
+    Change,
+    /// Where the gateway forwards to the phone.
+    Mapped(Option<SocketAddr>),
 }
 
 impl Moving {
-    pub(super) fn new(watch: Watch, place: Place, now: Now) -> Moving {
+    pub(super) fn new(watch: Watch, place: Place, mapper: Option<Mapper>, now: Now) -> Moving {
         Moving {
             watch,
             place,
+            mapper,
             ahead: ahead(now),
         }
     }
 
     /// There may be something to see. Cancel safe.
-    pub(super) async fn news(&mut self) {
-        self.watch.changed().await;
+    pub(super) async fn news(&mut self) -> Seen {
+        let Some(mapper) = &mut self.mapper else {
+            self.watch.changed().await;
+            return Seen::Change;
+        };
+        tokio::select! {
+            () = self.watch.changed() => Seen::Change,
+            mapped = mapper.news() => Seen::Mapped(mapped),
+        }
+    }
+
+    /// Gives back what the gateway forwards.
+    pub(super) fn end(&self) {
+        if let Some(mapper) = &self.mapper {
+            mapper.end();
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.mapper.as_ref().is_none_or(Mapper::has_ended)
     }
 
     /// Whether the computer has slept since this was asked last, or somebody has set its calendar
@@ -42,8 +72,14 @@ impl Moving {
 }
 
 impl Run {
-    /// An address may have come or gone, or the computer has woken up.
-    pub(super) fn look_around(&mut self) {
+    pub(super) fn see(&mut self, seen: Seen) {
+        match seen {
+            Seen::Change => self.look_around(),
+            Seen::Mapped(outside) => self.tell_phone(Input::Mapped(outside)),
+        }
+    }
+
+    fn look_around(&mut self) {
         let now = self.parts.clock.now();
         self.notice_sleep(now);
         self.look_for_addresses();
@@ -66,6 +102,9 @@ impl Run {
         }
         let before = std::mem::replace(&mut self.parts.moving.place, place.clone());
         self.tell_of_port(&before, &place);
+        if let Some(mapper) = &self.parts.moving.mapper {
+            mapper.moved(place.inside());
+        }
         if place.is_elsewhere(&before) {
             tracing::info!("this computer is in another network");
             self.ask_node(NodeCommand::NetworkChanged);
@@ -121,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn a_sleep_is_noticed_once_and_a_corrected_clock_is_none() {
         let net = Net::open("127.0.0.1:0".parse().expect("an address"), None).expect("port");
-        let mut moving = Moving::new(Watch::start(), net.place(), at(5, 1_000_000));
+        let mut moving = Moving::new(Watch::start(), net.place(), None, at(5, 1_000_000));
         assert!(!moving.has_slept(at(65, 1_000_061)), "a rounded second");
         assert!(moving.has_slept(at(66, 1_003_662)));
         assert!(!moving.has_slept(at(67, 1_003_663)));

@@ -105,7 +105,7 @@ impl Run {
                 () = parts.audio.urgent() => self.listen_in(),
                 event = parts.finder.news() => self.take_news(event),
                 done = parts.labour.done() => self.take_work(done),
-                () = parts.moving.news() => self.look_around(),
+                seen = parts.moving.news() => self.see(seen),
                 () = &mut timer, if is_timed => self.be_on_time(),
                 kept = parts.keep.done() => self.settle(kept),
                 (listener, request) = self.listeners.next() => self.request(listener, request),
@@ -218,6 +218,7 @@ impl Run {
         if self.ending.is_none() {
             self.ending = Some(self.parts.clock.now().mono + LAST_WORDS);
             self.tell_phone(Input::Shutdown);
+            self.parts.moving.end();
             self.sign_off();
         }
     }
@@ -226,7 +227,8 @@ impl Run {
         self.ending.is_some_and(|end| {
             let is_silent = self.parts.phone.deadline().is_none()
                 && self.parts.keep.is_idle()
-                && !self.parts.finder.is_signing_off();
+                && !self.parts.finder.is_signing_off()
+                && self.parts.moving.has_ended();
             is_silent || self.parts.clock.now().mono >= end
         })
     }

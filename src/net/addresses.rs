@@ -45,6 +45,19 @@ impl Place {
         ip.is_unspecified() || ip.is_loopback() || self.present.contains(&ip)
     }
 
+    /// The address of ours from which packets go to the world by IPv4, if it means nothing there: a
+    /// gateway stands before it.
+    pub fn inside(&self) -> Option<Ipv4Addr> {
+        self.sources.iter().find_map(|ip| match ip {
+            IpAddr::V4(ip) => {
+                let [a, b, ..] = ip.octets();
+                let shared = a == 100 && (64..128).contains(&b);
+                (ip.is_private() || shared).then_some(*ip)
+            }
+            IpAddr::V6(_) => None,
+        })
+    }
+
     /// Whether packets to the world have a way at all.
     pub fn is_connected(&self) -> bool {
         !self.sources.is_empty()

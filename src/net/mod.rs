@@ -5,6 +5,7 @@
 
 mod addresses;
 mod global;
+pub mod mapping;
 mod node;
 pub mod proxy;
 pub mod reflect;

@@ -275,6 +275,7 @@ fn options(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Optio
         network: Network::None,
         bootstrap: Vec::new(),
         lan: false,
+        port_mapping: false,
         auto_answer,
     }
 }
