@@ -9,9 +9,9 @@ use jiff::{Span, SpanRelativeTo, Unit};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Engine options")]
 pub struct EngineArgs {
-    /// UDP address to listen on; port 0 picks one
+    /// Address to listen on, by UDP, or TCP for `relay`, where it may be repeated; port 0 picks one
     #[arg(long, value_name = "IP:PORT", env = "TWOCAN_LISTEN")]
-    pub listen: Option<String>,
+    pub listen: Vec<String>,
     /// Network to find people in: public, private or none
     #[arg(long, value_name = "public|private|none", env = "TWOCAN_NETWORK")]
     pub network: Option<String>,
@@ -58,8 +58,51 @@ pub struct RelayArgs {
     /// Print a systemd unit that runs this ultrapeer, and do nothing else
     #[arg(long)]
     pub systemd: bool,
+    /// Whose calls the reflector forwards: those of everyone, of friends who hold the pass, or of nobody
+    #[arg(
+        long,
+        value_name = "everyone|friends|nobody",
+        default_value = "everyone",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub reflect: Reflect,
+    /// First UDP port of the reflector, which takes one for each processor, at least two; without it
+    /// those from the TCP port on, or any that are free
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub reflector_port: Option<u16>,
+    /// Most bits that the reflector sends in a second, such as 500k, 20M or 1G
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub max_rate: Option<u64>,
     #[command(flatten)]
     pub engine: EngineArgs,
+    #[command(subcommand)]
+    pub command: Option<RelayCommand>,
+}
+
+/// `twocan relay ...`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum RelayCommand {
+    /// How much the running ultrapeer carries, for how many, and where it caps; never for whom
+    Status {
+        /// Go on, once a second
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Print the line by which friends are served first, for their configuration
+    Pass {
+        /// Make a new one: the old one is good for nothing once the ultrapeer starts again
+        #[arg(long)]
+        new: bool,
+    },
+}
+
+/// Whose calls a reflector forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reflect {
+    Everyone,
+    Friends,
+    Nobody,
 }
 
 /// `twocan echo`.
@@ -237,9 +280,48 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads `500k`, `20M`, `1.5G`: bits in a second.
+///
+/// # Errors
+/// Says how a rate is written.
+pub fn parse_rate(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1e3),
+        Some(b'M') => (&text[..text.len() - 1], 1e6),
+        Some(b'G') => (&text[..text.len() - 1], 1e9),
+        _ => (text, 1.0),
+    };
+    let plain = number
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match number.parse::<f64>() {
+        // A call of two voices takes 160 kbit/s.
+        Ok(number) if plain && (1e5..=1e12).contains(&(number * unit)) => {
+            Ok((number * unit) as u64)
+        }
+        _ => Err("write bits in a second like 500k, 20M or 1G, at least 100k".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        let good = [
+            ("500k", 500_000),
+            ("20M", 20_000_000),
+            ("1.5G", 1_500_000_000),
+            ("123456", 123_456),
+        ];
+        for (text, bits) in good {
+            assert_eq!(parse_rate(text), Ok(bits), "{text}");
+        }
+        for text in ["", "M", "20", "-5M", "infG", "1e9", "20 Mbit", "99k"] {
+            assert!(parse_rate(text).is_err(), "{text:?} was taken");
+        }
+    }
 
     #[test]
     fn times_are_read_as_people_write_them() {

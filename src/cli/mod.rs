@@ -13,8 +13,8 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use args::{
-    CallArgs, ConfigCommand, ContactCommand, EchoArgs, EngineArgs, IdCommand, InviteArgs,
-    RelayArgs, RequestsCommand, Standing, Switch, parse_duration,
+    CallArgs, ConfigCommand, ContactCommand, EchoArgs, EngineArgs, IdCommand, InviteArgs, Reflect,
+    RelayArgs, RelayCommand, RequestsCommand, Standing, Switch, parse_duration, parse_rate,
 };
 pub use exit::Exit;
 

@@ -47,7 +47,7 @@ impl Hosted {
 /// When another one holds the home, there is no identity, or something cannot be opened.
 pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
     let config = setup.config()?;
-    let settings = config.engine.clone().with(overrides(args))?;
+    let settings = config.engine.clone().with(overrides(args)?)?;
     log::start(&setup.global, &config.log, &setup.home.log())?;
     let mut keys = id::load(setup)?;
     keys.name = id::name(setup, &keys)?;
@@ -80,16 +80,25 @@ pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
     })
 }
 
-pub fn overrides(args: EngineArgs) -> Overrides {
-    Overrides {
-        listen: args.listen,
+/// What the command line sets.
+///
+/// # Errors
+/// When it names several addresses to listen on: a phone has one.
+pub fn overrides(mut args: EngineArgs) -> Result<Overrides, Failure> {
+    let listen = args.listen.pop();
+    if !args.listen.is_empty() {
+        let why = "--listen can be given once only, but for `twocan relay`";
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    Ok(Overrides {
+        listen,
         network: args.network,
         bootstrap: args.bootstrap,
         lan: args.lan,
         port_mapping: args.port_mapping,
         audio: args.audio,
         answer: args.answer,
-    }
+    })
 }
 
 /// How the sound side is set up.

@@ -19,6 +19,7 @@ mod manual;
 mod out;
 mod phone;
 mod relay;
+mod relay_status;
 mod requests;
 mod screen;
 mod setup;

@@ -10,40 +10,63 @@ use libp2p::multiaddr::Protocol;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use twocan::cli::{Exit, RelayArgs};
+use twocan::cli::{Exit, Reflect, RelayArgs, RelayCommand};
 use twocan::config::Network;
-use twocan::disk::{HomeLock, relay_key, relay_port, save_relay_port};
-use twocan::relay::{Limits, Options, Reflection, Relay, RelayError, Status};
+use twocan::control::Server;
+use twocan::disk::{HomeLock, new_relay_pass, relay_key, relay_pass, relay_port, save_relay_port};
+use twocan::net::reflect::Pass;
+use twocan::relay::{Limits, Options, Reflection, Relay, RelayError, Serve, Status};
 
 use super::fail::Failure;
 use super::setup::Setup;
 use super::signals::{Signals, Stop};
-use super::{host, log, out};
+use super::{host, log, out, relay_status};
 
 /// Runs the ultrapeer until a signal ends it. A terminal that goes away does not.
 ///
 /// # Errors
 /// When it cannot be started, or with Ctrl-C.
 pub async fn run(setup: &Setup, args: RelayArgs) -> Result<(), Failure> {
-    if args.systemd {
-        return out::line(unit(setup)?.trim_end());
+    match args.command {
+        Some(RelayCommand::Status { watch }) => return relay_status::show(setup, watch).await,
+        Some(RelayCommand::Pass { new }) => return print_pass(setup, new),
+        None if args.systemd => return out::line(unit(setup)?.trim_end()),
+        None => {}
     }
     let mut signals = Signals::new()?;
     let config = setup.config()?;
-    let settings = config.engine.clone().with(host::overrides(args.engine))?;
+    let mut engine = args.engine;
+    let also = match engine.listen.len() {
+        0 => Vec::new(),
+        _ => engine.listen.split_off(1),
+    };
+    let also = also.iter().map(address).collect::<Result<_, _>>()?;
+    let settings = config.engine.clone().with(host::overrides(engine)?)?;
     let _lock = HomeLock::acquire_relay(&setup.home)?;
     log::start(&setup.global, &config.log, &setup.home.relay_log())?;
     let mut key = relay_key(&setup.home)?;
     let key = Keypair::ed25519_from_bytes(&mut *key)
         .map_err(|error| Failure::new(Exit::Config, error))?;
+    let server = Server::bind(&setup.home.relay_socket())
+        .map_err(|error| Failure::new(Exit::Home, error))?;
+    let reflector = Reflection {
+        serve: match args.reflect {
+            Reflect::Everyone => Serve::Everyone,
+            Reflect::Friends => Serve::Friends,
+            Reflect::Nobody => Serve::Nobody,
+        },
+        port: args.reflector_port,
+        rate: args.max_rate,
+        pass: pass(&key, *relay_pass(&setup.home)?),
+    };
     let options = Options {
         key,
         listen: settings.listen.addr(),
         network: settings.network,
         bootstrap: settings.bootstrap,
         external: args.external,
-        also: Vec::new(),
-        reflector: Reflection::default(),
+        also,
+        reflector,
         limits: Limits::default(),
     };
     let network = options.network;
@@ -57,9 +80,45 @@ pub async fn run(setup: &Setup, args: RelayArgs) -> Result<(), Failure> {
         said: Status::default(),
     };
     teller.ready(relay.addresses(), network)?;
+    let telling = tokio::spawn(server.tell(relay_status::line(relay.status())));
     let ended = attend(&mut signals, &mut teller).await;
+    telling.abort();
     relay.close().await;
     ended
+}
+
+/// Prints the pass of this home's ultrapeer.
+fn print_pass(setup: &Setup, new: bool) -> Result<(), Failure> {
+    setup.home.create()?;
+    let mut key = relay_key(&setup.home)?;
+    let key = Keypair::ed25519_from_bytes(&mut *key)
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    let secret = match new {
+        true => new_relay_pass(&setup.home)?,
+        false => relay_pass(&setup.home)?,
+    };
+    match pass(&key, *secret) {
+        Some(pass) if setup.global.json => {
+            out::json(&serde_json::json!({ "pass": pass.to_string() }))
+        }
+        Some(pass) => out::line(pass),
+        None => Err(Failure::new(
+            Exit::Config,
+            "the key of this ultrapeer is none for passes",
+        )),
+    }
+}
+
+fn pass(key: &Keypair, secret: [u8; 16]) -> Option<Pass> {
+    let public = key.public().try_into_ed25519().ok()?;
+    Pass::new(public.to_bytes(), secret)
+}
+
+fn address(text: &String) -> Result<SocketAddr, Failure> {
+    text.parse().map_err(|_| {
+        let why = format!("`{text}` is no address such as 0.0.0.0:443: see --listen");
+        Failure::new(Exit::Usage, why)
+    })
 }
 
 /// Listens at the port of the last time if none is asked for and that one is free.
@@ -143,12 +202,13 @@ impl Teller {
         } else {
             out::say(format!(
                 "{} phones or ultrapeers here, {} other ultrapeers, {} records, \
-                 {} reachable through circuits, {} circuits",
+                 {} reachable through circuits, {} circuits, {} rooms at the reflector",
                 status.clients,
                 status.ultrapeers,
                 status.records,
                 status.reservations,
                 status.circuits,
+                status.reflector.rooms,
             ));
         }
         true

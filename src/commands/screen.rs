@@ -42,7 +42,7 @@ async fn with_own_phone(
     let settings = config
         .engine
         .clone()
-        .with(host::overrides(engine.clone()))?;
+        .with(host::overrides(engine.clone())?)?;
     let phone = host::start(setup, engine)?;
     let test = options
         .first_run

@@ -7,6 +7,7 @@
 
 mod client;
 mod lines;
+mod notice;
 mod server;
 
 use tokio::sync::mpsc;

@@ -21,7 +21,7 @@ use crate::api::{Message, Refusal, Reply, Request, RequestId, Trouble};
 /// A listening control socket. Dropping it takes the file away.
 #[derive(Debug)]
 pub struct Server {
-    listener: UnixListener,
+    pub(super) listener: UnixListener,
     path: PathBuf,
 }
 
@@ -97,7 +97,7 @@ pub const MAX_CLIENTS: usize = 16;
 pub const MAX_REQUEST_LINE: usize = 64 * 1024;
 
 /// How long to leave alone a socket that cannot be accepted from (too many open files).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long clients may take for the last messages when the phone ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -151,7 +151,7 @@ fn admit(stream: UnixStream, clients: &mut JoinSet<()>, connect: &mut impl FnMut
     let _ = stream.try_write(line.as_bytes());
 }
 
-fn is_ours(stream: &UnixStream) -> bool {
+pub(super) fn is_ours(stream: &UnixStream) -> bool {
     let ours = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == ours)
 }

@@ -119,6 +119,15 @@ impl Home {
         self.state.join("relay.port")
     }
 
+    /// What friends of an ultrapeer's owner hold.
+    pub fn relay_pass(&self) -> PathBuf {
+        self.data.join("relay.pass")
+    }
+
+    pub fn relay_socket(&self) -> PathBuf {
+        self.runtime.join("relay.sock")
+    }
+
     /// Remembers what was known of the network.
     pub fn network_file(&self) -> PathBuf {
         self.state.join("network.toml")

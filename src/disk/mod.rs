@@ -30,6 +30,6 @@ pub use key::Keys;
 pub use lock::HomeLock;
 pub use passes::passes;
 pub use port::{load_port, save_port};
-pub use relay::{relay_key, relay_port, save_relay_port};
+pub use relay::{new_relay_pass, relay_key, relay_pass, relay_port, save_relay_port};
 pub use surroundings::Surroundings;
 pub use writer::{Job, Writer};

@@ -1,5 +1,8 @@
 //! What an ultrapeer keeps: its key in libp2p and its port, so that its address lines stay good.
 
+use std::path::PathBuf;
+use std::{fs, io};
+
 use zeroize::Zeroizing;
 
 use super::hex::{Hex, encode};
@@ -12,21 +15,57 @@ use crate::disk::{DiskError, Home};
 /// # Errors
 /// When the file can be read by others or makes no sense; it is never written over.
 pub fn relay_key(home: &Home) -> Result<Zeroizing<[u8; 32]>, DiskError> {
-    let path = home.relay_key();
+    kept(
+        home.relay_key(),
+        "Restore it from a backup, or move it away: a new one is made then, and the addresses of \
+         this ultrapeer change",
+    )
+}
+
+/// The secret that the owner's friends hold, made the first time.
+///
+/// # Errors
+/// As [`relay_key`].
+pub fn relay_pass(home: &Home) -> Result<Zeroizing<[u8; 16]>, DiskError> {
+    kept(
+        home.relay_pass(),
+        "Restore it from a backup, or make a new one with `twocan relay pass --new` and tell your \
+         friends",
+    )
+}
+
+/// Makes another one in its place.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn new_relay_pass(home: &Home) -> Result<Zeroizing<[u8; 16]>, DiskError> {
+    let path = home.relay_pass();
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(DiskError::io("remove", &path)(error))
+        }
+        _ => relay_pass(home),
+    }
+}
+
+/// A secret of hexadecimal digits, made if it is not there.
+fn kept<const N: usize>(
+    path: PathBuf,
+    remedy: &'static str,
+) -> Result<Zeroizing<[u8; N]>, DiskError> {
     if let Some(text) = atomic::read_secret(&path)? {
         let line = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text.trim());
-        return match <Hex<32> as serde::Deserialize>::deserialize(line) {
+        return match <Hex<N> as serde::Deserialize>::deserialize(line) {
             Ok(key) => Ok(Zeroizing::new(key.0)),
             Err(error) => Err(DiskError::Damaged {
                 path,
                 line: 1,
                 why: error.to_string(),
-                remedy: "Restore it from a backup, or move it away: a new one is made then, and \
-                         the addresses of this ultrapeer change",
+                remedy,
             }),
         };
     }
-    let mut key = Zeroizing::new([0; 32]);
+    let mut key = Zeroizing::new([0; N]);
     getrandom::fill(&mut *key)?;
     let text = Zeroizing::new(format!("{}\n", encode(&*key).as_str()));
     atomic::create(&path, text.as_bytes())?;
@@ -48,7 +87,6 @@ pub fn save_relay_port(home: &Home, port: u16) -> Result<(), DiskError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -68,6 +106,19 @@ mod tests {
             relay_key(&home),
             Err(DiskError::OpenToOthers { .. })
         ));
+    }
+
+    #[test]
+    fn a_pass_stays_until_another_is_made() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = Home::at(dir.path());
+        let pass = relay_pass(&home).expect("made");
+        assert_eq!(relay_pass(&home).expect("read"), pass);
+        let other = new_relay_pass(&home).expect("made");
+        assert_ne!(other, pass);
+        assert_eq!(relay_pass(&home).expect("read"), other);
+        let mode = home.relay_pass().metadata().expect("there").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
     }
 
     #[test]
