@@ -7,11 +7,13 @@
 mod call;
 mod command;
 mod event;
+mod nat;
 mod network;
 mod status;
 
 pub use call::{CallId, CallState, Direction, PathKind, Presence, Why};
 pub use command::{Command, Request, RequestId, Switch};
 pub use event::{Done, Event, Message, Refusal, Reply, Stamped, Trouble};
+pub use nat::NatKind;
 pub use network::{NetworkState, NetworkView, RequestView, Standing};
 pub use status::{AudioView, CallView, ContactView, HistoryView, Status};

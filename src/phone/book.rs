@@ -153,7 +153,7 @@ impl Book {
 
     pub fn has_hints(&self, id: &PeerId) -> bool {
         self.get(id)
-            .is_some_and(|contact| !contact.hints.is_empty())
+            .is_some_and(|contact| !contact.hints.is_empty() && !contact.relay_only)
     }
 
     /// How to reach a contact, with the addresses that are known.
@@ -164,6 +164,7 @@ impl Book {
             None => contact.dial.as_bytes().to_vec(),
         };
         let hints = contact.hints.iter().take(MAX_HINTS);
+        let hints = hints.filter(|_| !contact.relay_only);
         Some(Target {
             peer: *id,
             device: contact.device,

@@ -40,6 +40,7 @@ impl Phone {
             self.finish(call, Why::WordsDiffer, Some(Bye::WordsDiffer), now);
         }
         let verified = matches.then_some(now.unix);
+        let peer = contact.id;
         self.change(
             request,
             Contact {
@@ -47,6 +48,7 @@ impl Phone {
                 ..contact
             },
         );
+        self.update_reserve(peer, now);
     }
 
     pub(super) fn block(&mut self, request: RequestId, who: &str, on: Switch, now: Now) {
@@ -68,12 +70,13 @@ impl Phone {
     }
 
     /// Sessions that stand already keep the path that they have.
-    pub(super) fn keep_to_relays(&mut self, request: RequestId, who: &str, on: Switch) {
+    pub(super) fn keep_to_relays(&mut self, request: RequestId, who: &str, on: Switch, now: Now) {
         let contact = match self.book.find(who) {
             Ok(contact) => contact.clone(),
             Err(refusal) => return self.reply(request, Err(refusal)),
         };
         let relay_only = on.apply(contact.relay_only);
+        let peer = contact.id;
         self.change(
             request,
             Contact {
@@ -81,6 +84,7 @@ impl Phone {
                 ..contact
             },
         );
+        self.update_reserve(peer, now);
     }
 
     pub(super) fn remove(&mut self, request: RequestId, who: &str, now: Now) {

@@ -380,7 +380,7 @@ impl Phone {
         let Some(join) = self.friends.joining.remove(&peer) else {
             return;
         };
-        let heard_at = self.session_with(&peer).and_then(|s| s.path().udp());
+        let heard_at = self.own_address(&peer);
         let Some(mut contact) = self.book.get(&peer).cloned() else {
             return;
         };
@@ -406,20 +406,20 @@ impl Phone {
         hints: &[SocketAddr],
         now: Now,
     ) {
-        let heard_at = self.session_with(&peer).and_then(|s| s.path().udp());
+        let heard_at = self.own_address(&peer);
         let Some(contact) = self.book.get_mut(&peer) else {
             return;
         };
         let hints = book::merge_hints(heard_at, hints);
         if contact.name == name && contact.hints == hints {
-            return self.straighten(peer, now);
+            return self.try_hints(peer, now);
         }
         contact.name = name;
         contact.hints = hints;
         let contact = Box::new(contact.clone());
         self.save(Change::Contact(contact), AfterSave::Nothing);
         self.tell_contact(peer);
-        self.straighten(peer, now);
+        self.try_hints(peer, now);
     }
 
     fn card(&self, half: [u8; 32]) -> Card {

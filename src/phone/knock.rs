@@ -1,5 +1,6 @@
 //! Datagrams that come in, and the callee's side of the handshake.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -35,6 +36,21 @@ pub struct HalfOpen {
 impl Phone {
     /// Any datagram from anybody. Silence is the answer to all that is not ours.
     pub(super) fn receive(&mut self, from: Path, bytes: &[u8], now: Now) {
+        let is_for_phones = bytes.first().is_some_and(|kind| wire::is_ours(*kind));
+        match from {
+            Path::Udp(address) if !is_for_phones => self.take_foreign(address, bytes, now),
+            _ => self.receive_from(from, bytes, now),
+        }
+    }
+
+    /// Mirrors and reflectors speak to our port too.
+    fn take_foreign(&mut self, from: SocketAddr, bytes: &[u8], now: Now) {
+        if !self.take_reflected(from, bytes, now) && self.mirror.take(from, bytes, now.mono) {
+            self.step_mirror(now);
+        }
+    }
+
+    pub(super) fn receive_from(&mut self, from: Path, bytes: &[u8], now: Now) {
         match wire::parse(bytes) {
             Some(Packet::Data(data)) => self.receive_data(from, &data, now),
             Some(Packet::Hello(hello)) => self.receive_hello(from, &hello, now),
@@ -85,7 +101,10 @@ impl Phone {
     fn admit(&mut self, from: Path, hello: &Hello<'_>, caller: Caller, now: Now) {
         let is_crossing =
             matches!(caller, Caller::Contact(peer) if self.prefers_own_session(&peer, now));
-        if self.half_open.len() >= MAX_HALF_OPEN || is_crossing {
+        // To whom the owner wants to be found over relays only, there is nobody here.
+        let is_hidden = matches!(caller, Caller::Contact(peer) if self.is_relayed(&peer))
+            && from.udp().is_some();
+        if self.half_open.len() >= MAX_HALF_OPEN || is_crossing || is_hidden {
             return;
         }
         let Some(&whole) = hello.whole.first_chunk() else {

@@ -27,6 +27,8 @@ impl Phone {
             Message::About { name, hints } => self.take_about(peer, name, &hints, now),
             Message::Reach(reach) => self.take_reach(peer, reach, now),
             Message::ReachOk { version } => self.take_reach_ok(peer, version),
+            Message::Candidates(theirs) => self.take_candidates(peer, theirs, now),
+            Message::Room(told) => self.take_told_room(peer, &told, now),
         }
         self.update_wanted(peer, now);
     }
@@ -76,6 +78,7 @@ impl Phone {
             call.ring_until = Some(now.mono + RING);
         }
         self.tell(id, None);
+        self.look_into_mirrors(now);
         let ringing = Message::Ringing { id: wire_id };
         self.with_session(&peer, now, |session, io| session.send(&ringing, io));
         if self.me.auto_answer {

@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::candidates::{Candidate, Candidates, Kind, List, MAX_CANDIDATES, Nat};
+use super::types::MAX_SERVERS;
+use crate::api::NatKind;
 use crate::peer::{Reach, SafeText, Secret32};
 
 /// A message of the signalling stream.
@@ -35,6 +38,18 @@ pub enum Message {
     Reach(Reach),
     /// That version of it has come.
     ReachOk { version: u32 },
+    /// Where the sender may be reached just now, and what its NAT does.
+    Candidates(Candidates),
+    /// A room at a reflector, and the token of the receiver's leg.
+    Room(Told),
+}
+
+/// What the end that made a room tells the other end of it, whose leg is 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub room: u64,
+    pub token: [u8; 16],
+    pub servers: Vec<SocketAddr>,
 }
 
 /// The solution of a [`super::pow::Puzzle`].
@@ -140,6 +155,16 @@ impl Message {
                 body.extend(version.to_le_bytes());
                 REACH_OK
             }
+            Message::Candidates(candidates) => {
+                put_candidates(&mut body, candidates);
+                CANDIDATES
+            }
+            Message::Room(told) => {
+                body.extend(told.room.to_le_bytes());
+                body.extend(told.token);
+                put_hints(&mut body, &told.servers);
+                ROOM
+            }
         };
         (kind, body)
     }
@@ -188,6 +213,12 @@ impl Message {
             REACH_OK => Message::ReachOk {
                 version: u32::from_le_bytes(take(&mut rest)?),
             },
+            CANDIDATES => Message::Candidates(candidates(&mut rest)?),
+            ROOM => Message::Room(Told {
+                room: u64::from_le_bytes(take(&mut rest)?),
+                token: take(&mut rest)?,
+                servers: hints(&mut rest)?,
+            }),
             _ => return None,
         };
         Some(message)
@@ -250,35 +281,89 @@ fn put_hints(body: &mut Vec<u8>, hints: &[SocketAddr]) {
     let hints = &hints[..hints.len().min(MAX_HINTS)];
     body.push(hints.len() as u8);
     for hint in hints {
-        match hint.ip() {
-            IpAddr::V4(ip) => {
-                body.push(4);
-                body.extend(ip.octets());
-            }
-            IpAddr::V6(ip) => {
-                body.push(6);
-                body.extend(ip.octets());
-            }
-        }
-        body.extend(hint.port().to_le_bytes());
+        put_address(body, hint);
     }
+}
+
+fn put_address(body: &mut Vec<u8>, address: &SocketAddr) {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            body.push(4);
+            body.extend(ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            body.push(6);
+            body.extend(ip.octets());
+        }
+    }
+    body.extend(address.port().to_le_bytes());
 }
 
 fn hints(rest: &mut &[u8]) -> Option<Vec<SocketAddr>> {
     let [count] = take(rest)?;
     let mut hints = Vec::new();
     for _ in 0..usize::from(count).min(MAX_HINTS) {
-        let ip = match take(rest)? {
-            [4] => IpAddr::from(take::<4>(rest)?),
-            [6] => IpAddr::from(take::<16>(rest)?),
-            _ => return None,
-        };
-        let hint = SocketAddr::new(ip, u16::from_le_bytes(take(rest)?));
+        let hint = address(rest)?;
         if is_dialable(&hint) {
             hints.push(hint);
         }
     }
     Some(hints)
+}
+
+fn address(rest: &mut &[u8]) -> Option<SocketAddr> {
+    let ip = match take(rest)? {
+        [4] => IpAddr::from(take::<4>(rest)?),
+        [6] => IpAddr::from(take::<16>(rest)?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_le_bytes(take(rest)?)))
+}
+
+fn put_candidates(body: &mut Vec<u8>, candidates: &Candidates) {
+    let nat = match candidates.nat.kind {
+        NatKind::Unknown => 0,
+        NatKind::Open => 1,
+        NatKind::Steady => 2,
+        NatKind::Sequential => 3,
+        NatKind::Random => 4,
+        NatKind::Blocked => 5,
+    };
+    body.extend([nat, candidates.nat.step as u8, candidates.list.len() as u8]);
+    for candidate in &candidates.list {
+        body.push(candidate.kind as u8);
+        put_address(body, &candidate.address);
+    }
+}
+
+fn candidates(rest: &mut &[u8]) -> Option<Candidates> {
+    let [nat, step, count] = take(rest)?;
+    let kind = match nat {
+        1 => NatKind::Open,
+        2 => NatKind::Steady,
+        3 => NatKind::Sequential,
+        4 => NatKind::Random,
+        5 => NatKind::Blocked,
+        _ => NatKind::Unknown,
+    };
+    let mut list = List::new();
+    for _ in 0..usize::from(count).min(MAX_CANDIDATES) {
+        let [kind] = take(rest)?;
+        let address = address(rest)?;
+        let kind = match kind {
+            0 => Kind::Host,
+            1 => Kind::Mapped,
+            2 => Kind::Reflexive,
+            3 => Kind::Latest,
+            _ => continue,
+        };
+        list.push(Candidate { kind, address });
+    }
+    let step = step as i8;
+    Some(Candidates {
+        nat: Nat { kind, step },
+        list,
+    })
 }
 
 /// Addresses that can never be a phone's are not worth a packet.
@@ -311,6 +396,11 @@ const TEXT_OK: u8 = 9;
 const ABOUT: u8 = 10;
 const REACH: u8 = 11;
 const REACH_OK: u8 = 12;
+const CANDIDATES: u8 = 13;
+const ROOM: u8 = 14;
+
+// Servers of a room are told as hints are.
+const _: () = assert!(MAX_SERVERS == MAX_HINTS);
 
 #[cfg(test)]
 mod tests {
@@ -359,6 +449,22 @@ mod tests {
                 text: SafeText::line("hello"),
             },
             Message::TextOk { id: 9 },
+            Message::Room(Told {
+                room: u64::MAX - 3,
+                token: [9; 16],
+                servers: card.hints.clone(),
+            }),
+            Message::Candidates(Candidates {
+                nat: Nat {
+                    kind: NatKind::Sequential,
+                    step: -2,
+                },
+                list: [Kind::Host, Kind::Mapped, Kind::Reflexive, Kind::Latest]
+                    .into_iter()
+                    .zip(card.hints.iter().cycle())
+                    .map(|(kind, &address)| Candidate { kind, address })
+                    .collect(),
+            }),
             Message::About {
                 name: card.name,
                 hints: card.hints,

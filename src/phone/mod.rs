@@ -16,7 +16,11 @@
 pub mod binding;
 mod book;
 mod call;
+mod candidates;
+mod challenge;
 mod channel;
+mod checks;
+mod choice;
 mod circle;
 mod consent;
 mod contacts;
@@ -29,14 +33,16 @@ mod keys;
 mod knock;
 mod listen;
 mod message;
+mod mirror;
 mod orders;
 mod pacer;
+mod paths;
 mod plain;
 pub mod pow;
 mod reach;
 pub mod reflect;
 mod replay;
-mod roam;
+mod rooms;
 mod sas;
 mod session;
 mod sky;
@@ -67,13 +73,16 @@ use friends::Friends;
 use gate::Gate;
 use knock::HalfOpen;
 use message::Bye;
+use mirror::Mirror;
+use rooms::Rooms;
 use session::{Heard, Io, Session};
 use sky::Sky;
 use stranger::Strangers;
 use tally::Tally;
 use texts::Texts;
-use types::{Change, Input, Media, Now, Output, SaveId};
+use types::{Change, Input, Media, Now, Output, Path, SaveId, SideId};
 
+pub use paths::Surroundings;
 pub use view::{Load, Numbers, Snapshot};
 
 use crate::api::{CallId, Done, Refusal, RequestId};
@@ -130,6 +139,12 @@ pub struct Phone {
     reaches: Tally<PeerId>,
     rings: Tally<PeerId>,
     strangers: Strangers,
+    mirror: Mirror,
+    mapped: Option<SocketAddr>,
+    rooms: Rooms,
+    /// Birthday searches: each is some thousand datagrams.
+    searches: Tally<PeerId>,
+    next_side: SideId,
     saves: BTreeMap<SaveId, AfterSave>,
     next_save: u64,
     out: VecDeque<Output>,
@@ -192,6 +207,11 @@ impl Phone {
             reaches: Tally::new(circle::MAX_CHANGES, circle::CHANGES_IN),
             rings: Tally::new(MAX_RINGS, RINGS_IN),
             strangers: Strangers::new(settings.requests),
+            mirror: Mirror::default(),
+            mapped: None,
+            rooms: Rooms::default(),
+            searches: Tally::new(1, SEARCHES_IN),
+            next_side: 0,
             saves: BTreeMap::new(),
             next_save: 1,
             out: VecDeque::with_capacity(64),
@@ -211,8 +231,10 @@ impl Phone {
             Input::Voice(call, frame) => self.speak(call, frame, now),
             Input::Saved(id, written) => self.saved(id, written, now),
             Input::Timeout => self.timeout(now),
-            Input::Addresses(addresses) => self.me.addresses = addresses,
-            Input::Mapped(_) | Input::Mirrors(_) | Input::Room(..) => {}
+            Input::Addresses(addresses) => self.moved(addresses, now),
+            Input::Mapped(address) => self.mapped(address, now),
+            Input::Mirrors(mirrors) => self.take_mirrors(&mirrors, now),
+            Input::Room(peer, room) => self.take_room(peer, &room, now),
             Input::Certificate(cert) => self.me.cert = *cert,
             Input::Way(peer, path) => self.take_way(peer, path, now),
             Input::NoWay(peer) => self.take_no_way(peer, now),
@@ -233,7 +255,16 @@ impl Phone {
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        loop {
+            match self.out.pop_front()? {
+                Output::Transmit(Path::Reflected(leg), datagram) => {
+                    if let Some((path, relay)) = rooms::framed(leg, &datagram) {
+                        return Some(Output::Transmit(path, relay));
+                    }
+                }
+                other => return Some(other),
+            }
+        }
     }
 
     /// When to come back with [`Input::Timeout`], on the clock of [`Now::mono`].
@@ -242,7 +273,9 @@ impl Phone {
         let attempts = self.attempts.values().map(Attempt::deadline);
         let half_open = self.half_open.values().map(|half| half.until);
         let calls = self.calls.values().filter_map(|call| call.ring_until);
+        let paths = [self.mirror.deadline(), self.rooms.deadline()];
         let others = self.friends.deadline().into_iter();
+        let others = others.chain(paths.into_iter().flatten());
         sessions
             .chain(attempts)
             .chain(half_open)
@@ -284,7 +317,9 @@ impl Phone {
                 self.tell_path(peer);
                 self.remember_address(peer, now);
             }
+            Heard::Silent => self.search_ways(peer, now),
             Heard::Adrift => self.adrift(peer, now),
+            Heard::Stuck(birthday) => self.search_ports(peer, birthday, now),
         }
     }
 
@@ -296,6 +331,7 @@ impl Phone {
         self.remember_address(peer, now);
         self.join_over_session(peer, now);
         self.invite_over_session(peer, now);
+        self.offer_legs(peer, now);
         self.tell_addresses(peer, now);
         self.tell_reach(peer, now);
         self.send_texts(peer, now);
@@ -333,6 +369,9 @@ impl Phone {
         }
         self.settle(now);
         self.half_open.retain(|_, half| now.mono < half.until);
+        self.step_mirror(now);
+        self.step_rooms(now);
+        self.settle(now);
         self.retry_attempts(now);
         self.end_rung_out(now);
         self.retry_joining(now);
@@ -392,7 +431,10 @@ impl Phone {
     }
 
     fn forget_session(&mut self, id: SessionId) {
-        self.sessions.remove(&id);
+        if let Some(session) = self.sessions.remove(&id) {
+            self.out.extend(session.open_sides().map(Output::CloseSide));
+            self.drop_rooms(&session.peer);
+        }
         self.by_peer.retain(|_, session| *session != id);
         self.by_index.retain(|_, session| *session != id);
     }
@@ -411,6 +453,8 @@ impl Phone {
     /// Keeps a session as long as somebody wants something of it.
     fn update_wanted(&mut self, peer: PeerId, now: Now) {
         let wanted = self.is_wanted(&peer);
+        self.drop_rooms(&peer);
+        self.update_reserve(peer, now);
         self.with_session(&peer, now, |session, io| session.set_wanted(wanted, io.now));
     }
 
@@ -497,3 +541,5 @@ const MAX_CALLS: usize = 2;
 /// How often one contact may ring without an answer in [`RINGS_IN`].
 const MAX_RINGS: usize = 3;
 const RINGS_IN: Duration = Duration::from_secs(300);
+/// Between two birthday searches for the same peer.
+const SEARCHES_IN: Duration = Duration::from_secs(180);

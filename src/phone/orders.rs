@@ -48,7 +48,7 @@ impl Phone {
             Command::Rename { peer, name } => self.rename(id, &peer, &name),
             Command::Remove { peer } => self.remove(id, &peer, now),
             Command::Block { peer, to } => self.block(id, &peer, to, now),
-            Command::RelayOnly { peer, to } => self.keep_to_relays(id, &peer, to),
+            Command::RelayOnly { peer, to } => self.keep_to_relays(id, &peer, to, now),
             Command::Status
             | Command::Listen { .. }
             | Command::Volume { .. }

@@ -45,6 +45,8 @@ pub enum Item<'a> {
     },
     PathChallenge([u8; 8]),
     PathResponse([u8; 8]),
+    /// The sender, who follows, has had an answer to a challenge of its own on this path.
+    PathReady,
     /// The session is over; see [`super::message::Bye`].
     Bye(u8),
     ByeAcknowledged,
@@ -176,6 +178,7 @@ fn item(kind: u8, body: &[u8]) -> Option<Item<'_>> {
         }
         PATH_CHALLENGE => Item::PathChallenge(body.try_into().ok()?),
         PATH_RESPONSE => Item::PathResponse(body.try_into().ok()?),
+        PATH_READY => Item::PathReady,
         BYE => Item::Bye(*body.first()?),
         BYE_ACKNOWLEDGED => Item::ByeAcknowledged,
         _ => return None,
@@ -234,6 +237,7 @@ fn write(item: &Item<'_>, body: &mut ArrayVec<u8, 255>) -> u8 {
             put(&nonce);
             PATH_RESPONSE
         }
+        Item::PathReady => PATH_READY,
         Item::Bye(reason) => {
             put(&[reason]);
             BYE
@@ -253,6 +257,7 @@ const PATH_CHALLENGE: u8 = 7;
 const PATH_RESPONSE: u8 = 8;
 const BYE: u8 = 9;
 const BYE_ACKNOWLEDGED: u8 = 10;
+const PATH_READY: u8 = 11;
 
 #[cfg(test)]
 mod tests {

@@ -80,11 +80,12 @@ impl Phone {
         let Some(session) = self.session_with(&peer) else {
             return;
         };
-        let (path, device) = (session.path(), session.peer_device());
+        let device = session.peer_device();
+        let heard_at = self.own_address(&peer);
         let Some(contact) = self.book.get_mut(&peer) else {
             return;
         };
-        contact.hints = book::merge_hints(path.udp(), &contact.hints);
+        contact.hints = book::merge_hints(heard_at, &contact.hints);
         contact.last_seen = Some(now.unix);
         contact.device = device;
         let contact = Box::new(contact.clone());

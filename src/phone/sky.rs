@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use super::message::Message;
 use super::types::{Change, Now, Output, Path};
 use super::{AfterSave, Phone};
 use crate::api::Presence;
@@ -44,6 +43,9 @@ impl Sky {
 
 impl Phone {
     pub(super) fn take_way(&mut self, peer: PeerId, path: Path, now: Now) {
+        if path.udp().is_some() && self.is_relayed(&peer) {
+            return;
+        }
         let session = self.session_with(&peer).filter(|s| s.is_alive());
         if session.is_some() {
             self.with_session(&peer, now, |session, io| session.offer(path, io));
@@ -154,64 +156,6 @@ impl Phone {
                 self.tell_presence(peer);
             }
         }
-    }
-
-    /// Nothing comes over the present path. Whoever is in need of the session looks for another.
-    pub(super) fn adrift(&mut self, peer: PeerId, now: Now) {
-        if self.is_wanted(&peer) {
-            self.out.push_back(Output::Seek(peer));
-            return;
-        }
-        let is_alone = |session: &super::Session| !session.has_other_ways();
-        if self.session_with(&peer).is_some_and(is_alone) {
-            self.with_session(&peer, now, |session, _| session.abandon());
-        }
-    }
-
-    /// Tries to bring a session that runs over a relay onto a direct path. Nobody gets to know
-    /// where we are but a verified contact, or one with whom somebody here talks.
-    pub(super) fn straighten(&mut self, peer: PeerId, now: Now) {
-        let over_relay =
-            |session: &super::Session| session.is_open() && session.path().udp().is_none();
-        if !self.session_with(&peer).is_some_and(over_relay) || !self.may_know_us(&peer) {
-            return;
-        }
-        let Some(contact) = self.book.get(&peer) else {
-            return;
-        };
-        let hints = contact.hints.clone();
-        self.with_session(&peer, now, |session, io| {
-            session.told(hints.into_iter().map(Path::Udp), io);
-        });
-    }
-
-    /// A session stands: a verified contact is told at once where else we are found.
-    pub(super) fn tell_addresses(&mut self, peer: PeerId, now: Now) {
-        let over_relay = self
-            .session_with(&peer)
-            .is_some_and(|session| session.path().udp().is_none());
-        if over_relay && self.may_know_us(&peer) {
-            let about = self.about();
-            self.with_session(&peer, now, |session, io| session.send(&about, io));
-        }
-        self.straighten(peer, now);
-    }
-
-    /// What we are called and where we are found.
-    pub(super) fn about(&self) -> Message {
-        Message::About {
-            name: self.me.name.clone(),
-            hints: self.me.addresses.clone(),
-        }
-    }
-
-    fn may_know_us(&self, peer: &PeerId) -> bool {
-        let talks = self
-            .call_with(peer)
-            .is_some_and(|call| call.answered.is_some());
-        let contact = self.book.get(peer);
-        let is_verified = contact.is_some_and(|contact| contact.verified.is_some());
-        self.book.is_friend(peer) && (talks || is_verified)
     }
 
     pub(super) fn found_way(&mut self, peer: PeerId) {

@@ -47,6 +47,8 @@ impl Phone {
             self.mute(true, now);
         }
         self.tell(id, None);
+        self.want_rooms(peer, now);
+        self.look_into_mirrors(now);
         if self.has_open_session(&peer) {
             self.invite_over_session(peer, now);
         } else if !self.reach(peer, now) {
@@ -160,9 +162,10 @@ impl Phone {
         self.update_media(now);
         self.tell(id, None);
         self.tell_path(peer);
-        let about = self.about();
+        let about = self.about(&peer);
         self.with_session(&peer, now, |session, io| session.send(&about, io));
-        self.straighten(peer, now);
+        self.update_reserve(peer, now);
+        self.try_hints(peer, now);
     }
 
     pub(super) fn hold_others(&mut self, except: Option<CallId>, now: Now) {

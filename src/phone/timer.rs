@@ -23,7 +23,7 @@ pub enum Timer {
     Silence,
     /// When to ask for a sign of life, and measure the round trip.
     Ping,
-    /// When to ask again whether the peer is heard on another path.
+    /// When to ask again whether the peer is heard on another path, or to move there.
     Probe,
     /// When to repeat the farewell.
     Bye,

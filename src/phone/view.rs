@@ -138,7 +138,7 @@ impl Phone {
 
     /// What the session with `peer` runs over.
     fn path_kind(&self, peer: &PeerId) -> Option<PathKind> {
-        Some(self.session_with(peer)?.path().kind())
+        Some(self.session_with(peer)?.kind())
     }
 
     pub(super) fn petname(&self, peer: &PeerId) -> SafeText {

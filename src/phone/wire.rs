@@ -137,6 +137,11 @@ pub fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
     }
 }
 
+/// Whether a datagram that begins with this could be one of these five.
+pub fn is_ours(kind: u8) -> bool {
+    matches!(kind, 0x01..=0x04 | 0x10..=0x13)
+}
+
 /// HELLO with both MACs zero; the caller fills them in (see [`super::gate`]).
 pub fn hello(sidx: u32, noise: &[u8]) -> Datagram {
     let mut out = Datagram::new();

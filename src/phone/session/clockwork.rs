@@ -75,15 +75,13 @@ impl Session {
             self.ping_due = true;
             self.send_tick(None, io);
             self.timers.set(Timer::Tick, io.now + PROBE);
-            if io.now >= self.drifted_at + BETWEEN_DRIFTS {
-                self.drifted_at = io.now;
-                self.drift(io);
-            }
+            self.miss(io);
             return;
         }
         self.voice_sent += u64::from(frame.is_some());
         self.send_tick(frame.as_ref(), io);
         self.timers.set(Timer::Tick, next);
+        self.miss(io);
     }
 
     /// The peer is heard again: media goes on at once.
@@ -115,8 +113,6 @@ impl Session {
 const CONSENT: Duration = Duration::from_secs(5);
 /// How long nothing may be heard without voice before another way is looked for: two PINGs.
 const UNHEARD_IDLE: Duration = Duration::from_secs(11);
-/// Between two searches for another way while the peer is not heard.
-const BETWEEN_DRIFTS: Duration = Duration::from_secs(5);
 /// Between two probes while the peer is not heard.
 const PROBE: Duration = Duration::from_secs(1);
 const PING_TALKING: Duration = Duration::from_secs(1);

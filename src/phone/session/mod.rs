@@ -16,14 +16,16 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 
 use crate::peer::{DeviceCert, PeerId};
+use crate::phone::challenge::Challenger;
 use crate::phone::channel::{Channel, Opened, Plain};
+use crate::phone::checks::{Birthday, Checks};
+use crate::phone::choice::Choice;
 use crate::phone::handshake::Finished;
 use crate::phone::kem::Offer;
 use crate::phone::keys::Role;
 use crate::phone::message::{Bye, Message};
 use crate::phone::pacer::Pacer;
 use crate::phone::plain::{self, Item, Lane};
-use crate::phone::roam::Roam;
 use crate::phone::sas::Transcript;
 use crate::phone::stream::{Receiver, Sender};
 use crate::phone::timer::{Timer, Timers};
@@ -53,8 +55,12 @@ pub enum Heard {
     Closed,
     /// The session lives on another path now.
     Moved,
+    /// Voice is not heard; all other ways are being asked.
+    Silent,
     /// Nothing comes over the present path any more; another one would be welcome.
     Adrift,
+    /// No direct path is found by the peer's candidates: see [`Session::search`].
+    Stuck(Birthday),
     /// Nothing is left of the session.
     Gone,
 }
@@ -80,13 +86,19 @@ enum Stage {
     Dead,
 }
 
+use ways::Places;
+pub use ways::Reserve;
+
 pub struct Session {
     pub peer: PeerId,
     role: Role,
     stage: Stage,
     began: Duration,
     channel: Channel,
-    roam: Roam,
+    choice: Choice,
+    challenger: Challenger,
+    checks: Checks,
+    places: Places,
     timers: Timers,
     signal: Stream,
     keys: Stream,
@@ -107,14 +119,21 @@ pub struct Session {
     pong_due: Option<(u32, Duration)>,
     /// Where else the peer may be reached, until the session is open.
     others: Paths,
-    /// The challenge in the packet that is being taken in.
-    path_asked: Option<[u8; 8]>,
+    /// What the packet that is being taken in says of its path.
+    about_path: AboutPath,
     acknowledge_bye: bool,
     byes: u32,
     indices_changed: bool,
     pub voice_sent: u64,
     pub voice_received: u64,
     events: VecDeque<Heard>,
+}
+
+#[derive(Default)]
+struct AboutPath {
+    challenge: Option<[u8; 8]>,
+    /// It is a check, and so no reason to follow.
+    is_check: bool,
 }
 
 #[derive(Default)]
@@ -167,7 +186,15 @@ impl Session {
             stage: Stage::Keys,
             began: io.now,
             channel,
-            roam: Roam::new(beginning.path, beginning.role == Role::Initiator, io.now),
+            choice: Choice::new(
+                beginning.path,
+                beginning.path.kind(),
+                beginning.role == Role::Initiator,
+                io.now,
+            ),
+            challenger: Challenger::default(),
+            checks: Checks::new(beginning.role == Role::Initiator),
+            places: Places::default(),
             timers: Timers::default(),
             signal: Stream::default(),
             keys: Stream::default(),
@@ -189,7 +216,7 @@ impl Session {
             ping_due: false,
             pong_due: None,
             others: beginning.others,
-            path_asked: None,
+            about_path: AboutPath::default(),
             acknowledge_bye: false,
             byes: 0,
             indices_changed: true,
@@ -197,6 +224,9 @@ impl Session {
             voice_received: 0,
             events: VecDeque::new(),
         };
+        if let Path::Udp(address) = beginning.path {
+            session.places.note_natural(address);
+        }
         session.timers.set(Timer::Silence, io.now + LOST);
         session.timers.set(Timer::KeyAge, io.now + FIRST_KEYS);
         if session.role == Role::Initiator {
@@ -216,7 +246,7 @@ impl Session {
     }
 
     pub fn path(&self) -> Path {
-        self.roam.path()
+        self.choice.path()
     }
 
     /// Epoch 1 stands and no farewell was said.
@@ -277,6 +307,8 @@ impl Session {
             return;
         }
         self.pacer = Some(Pacer::new(io.now));
+        let first_voice = 2 * self.rtt.unwrap_or_default() + FIRST_VOICE;
+        self.choice.expect_voice(first_voice, io.now);
         self.timers.set(Timer::Tick, io.now);
         self.timers.set(Timer::Ping, io.now);
         self.timers.set(Timer::Silence, io.now + LOST);
@@ -337,7 +369,7 @@ impl Session {
             return;
         };
         self.heard_at = io.now;
-        self.roam.seen(from, io.now);
+        self.choice.seen(from, io.now);
         self.finish = None;
         if opened.switched {
             self.confirm_epoch(io);
@@ -393,11 +425,14 @@ impl Session {
             Item::Segment { .. } | Item::Acknowledgement { .. } => {}
             Item::Ping { stamp } => self.pong_due = Some((stamp, io.now)),
             Item::Pong { stamp, held } => self.measure(stamp, held, io.now),
-            Item::PathChallenge(nonce) => self.path_asked = Some(nonce),
-            Item::PathResponse(nonce) => {
-                if self.roam.answered(from, nonce, io.now) {
-                    self.events.push_back(Heard::Moved);
-                }
+            Item::PathChallenge(nonce) => {
+                self.about_path.challenge = Some(nonce);
+                self.about_path.is_check = true;
+            }
+            Item::PathResponse(nonce) => self.take_response(from, nonce, io),
+            Item::PathReady => {
+                self.about_path.is_check = true;
+                self.choice.ready(from, io.now);
             }
             Item::Bye(reason) if may_signal => self.hear_bye(Bye::from_byte(reason), io),
             Item::ByeAcknowledged if matches!(self.stage, Stage::Closing(_)) => {
@@ -485,3 +520,5 @@ const FIRST_KEYS: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(30);
 /// How long a farewell is repeated, or answered, before the keys are wiped.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How much later than two round trips after the answer the first voice may come.
+const FIRST_VOICE: Duration = Duration::from_millis(300);

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
+
 use super::{Io, Session, Stage};
 use crate::phone::channel::Plain;
+use crate::phone::choice::Follow;
 use crate::phone::plain::{Builder, Item, Lane};
 use crate::phone::stream::OVERHEAD;
 use crate::phone::timer::Timer;
@@ -21,7 +24,7 @@ impl Session {
         while !is_constant && left > 0 && self.has_due(io.now) {
             self.repeat_finish(io);
             let plain = self.compose(self.size(io.now), None, io.now);
-            self.transmit(self.roam.path(), &plain, io);
+            self.transmit(self.choice.path(), &plain, io);
             left -= 1;
         }
         let rto = self.rto();
@@ -37,20 +40,57 @@ impl Session {
     /// One packet of the constant stream.
     pub(super) fn send_tick(&mut self, voice: Option<&Frame>, io: &mut Io<'_>) {
         let plain = self.compose(PLAIN, voice, io.now);
-        self.transmit(self.roam.path(), &plain, io);
+        self.transmit(self.choice.path(), &plain, io);
     }
 
-    /// Asks the path of a packet whether the peer is really there, and answers if that packet asked
-    /// the same. One packet for one packet at most: the path may be a lie.
+    /// Asks the path of a packet whether the peer is really there, answers if that packet asked the
+    /// same, and tells the leader that it is proven here. One packet for one packet at most: the
+    /// path may be a lie.
     pub(super) fn ask_and_answer(&mut self, from: Path, is_newest: bool, io: &mut Io<'_>) {
-        let asked = self.path_asked.take();
-        let ask = is_newest.then(|| self.roam.heard(from, io.now, io.rng));
-        let items = [
-            asked.map(Item::PathResponse),
-            ask.flatten().map(Item::PathChallenge),
-        ];
-        if items.iter().any(Option::is_some) {
-            self.transmit_alone(from, items.iter().flatten(), io);
+        let about = std::mem::take(&mut self.about_path);
+        if !self.may_use(from) {
+            return;
+        }
+        let mut items = ArrayVec::<Item<'static>, 3>::new();
+        let mut asks = false;
+        if let Some(nonce) = about.challenge {
+            items.push(Item::PathResponse(nonce));
+            asks = self.stage == Stage::Open && self.choice.wants_proof(from, io.now);
+        } else if is_newest && !about.is_check {
+            asks = self.follow(from, io) == Follow::Ask;
+        }
+        if asks {
+            let nonce = self.challenger.ask(from, io.now, io.rng);
+            items.push(Item::PathChallenge(nonce));
+        }
+        if about.is_check && self.choice.is_ready(from, io.now) {
+            items.push(Item::PathReady);
+        }
+        if !items.is_empty() {
+            self.transmit_alone(from, items.iter(), io);
+        }
+        if about.is_check {
+            self.ask_ways(io);
+        }
+    }
+
+    /// The stream of the peer comes from there.
+    fn follow(&mut self, from: Path, io: &Io<'_>) -> Follow {
+        let follow = self.choice.streamed(from, io.now);
+        if follow == Follow::Moved {
+            self.moved();
+        }
+        follow
+    }
+
+    pub(super) fn take_response(&mut self, from: Path, nonce: [u8; 8], io: &Io<'_>) {
+        self.about_path.is_check = true;
+        let Some(rtt) = self.challenger.answered(from, nonce, io.now) else {
+            return;
+        };
+        let kind = self.kind_of(from);
+        if self.choice.answered(from, kind, rtt, io.now) {
+            self.moved();
         }
     }
 
@@ -74,7 +114,7 @@ impl Session {
             return;
         };
         let bye = [Item::Bye(reason as u8)];
-        self.transmit_alone(self.roam.path(), bye.iter(), io);
+        self.transmit_alone(self.choice.path(), bye.iter(), io);
         self.byes += 1;
         let pause = if self.byes < 3 { BYE_FIRST } else { BYE_LATER };
         self.timers.set(Timer::Bye, io.now + pause);
@@ -143,8 +183,7 @@ impl Session {
         if stream.into.owes_acknowledgement() && builder.room() >= OVERHEAD + 2 {
             let most = if builder.room() > 64 { 4 } else { 1 };
             let (next, recent) = stream.into.acknowledgement(most);
-            let offsets: arrayvec::ArrayVec<u8, 16> =
-                recent.take(4).flat_map(u32::to_le_bytes).collect();
+            let offsets: ArrayVec<u8, 16> = recent.take(4).flat_map(u32::to_le_bytes).collect();
             builder.add(&Item::Acknowledgement {
                 lane,
                 next,
@@ -152,7 +191,7 @@ impl Session {
             });
         }
         while builder.room() > OVERHEAD {
-            let mut bytes = arrayvec::ArrayVec::<u8, 255>::new();
+            let mut bytes = ArrayVec::<u8, 255>::new();
             let room = builder.room() - 4;
             let Some(offset) = stream.out.segment(room, now, rto, &mut bytes) else {
                 break;
@@ -169,7 +208,7 @@ impl Session {
     fn repeat_finish(&mut self, io: &mut Io<'_>) {
         if let Some(finish) = &self.finish {
             io.out
-                .push_back(Output::Transmit(self.roam.path(), finish.clone()));
+                .push_back(Output::Transmit(self.choice.path(), finish.clone()));
         }
     }
 

@@ -1,0 +1,399 @@
+//! Rooms at reflectors: the legs that we hold for calls, and what goes through them.
+//!
+//! The caller has rooms made and tells the other end of them; both bind their legs and keep them as
+//! long as the session is wanted. To a session a bound leg is one more way. Its datagrams are put
+//! into RELAY at the very edge of the core, and taken out there.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use rand_chacha::ChaCha20Rng;
+
+use super::Phone;
+use super::binding::Binding;
+use super::candidates::{Scope, scope};
+use super::message::{Message, Told};
+use super::reflect::{self, Token};
+use super::types::{Datagram, Leg, MAX_SERVERS, Now, Output, Path, Room};
+use crate::peer::PeerId;
+
+/// All legs, by the peer for whom they are.
+#[derive(Default)]
+pub struct Rooms {
+    held: BTreeMap<PeerId, Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    legs: ArrayVec<Hold, MAX_LEGS>,
+    /// When rooms were asked for last.
+    asked_at: Option<Duration>,
+    /// Rooms that the peer has told of.
+    told: u8,
+}
+
+/// One leg.
+struct Hold {
+    binding: Binding,
+    token: Token,
+    servers: ArrayVec<SocketAddr, MAX_SERVERS>,
+    /// Which of them is used.
+    server: usize,
+    /// What the peer has to know, in a room of ours.
+    tell: Option<Told>,
+    is_told: bool,
+    /// It was bound when we looked last.
+    was_bound: bool,
+}
+
+/// What has become of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Bound(PeerId, Leg),
+    Lost(PeerId, Leg),
+}
+
+impl Rooms {
+    /// Whether rooms should be asked for now: none answers, and none was asked for just now.
+    pub fn want(&mut self, peer: PeerId, now: Duration) -> bool {
+        let held = self.held.entry(peer).or_default();
+        let is_asked = held.asked_at.is_some_and(|at| now < at + BETWEEN_ROOMS);
+        let is_served = held.legs.iter().any(|hold| hold.is_alive(now));
+        let wants = !is_asked && !is_served;
+        if wants {
+            held.asked_at = Some(now);
+        }
+        wants
+    }
+
+    /// Has a leg of a room that was made for us bound.
+    pub fn add_own(&mut self, peer: PeerId, room: &Room, own: &[SocketAddr], now: Duration) {
+        let tell = Told {
+            room: room.room,
+            token: room.tokens[1],
+            servers: room.servers.to_vec(),
+        };
+        let held = self.held.entry(peer).or_default();
+        held.add(room.room, 0, room.tokens[0], &room.servers, own, now);
+        if let Some(hold) = held.leg_mut(room.room, 0) {
+            hold.tell = Some(tell);
+        }
+    }
+
+    /// The same for a room of which the peer tells.
+    pub fn add_told(&mut self, peer: PeerId, told: &Told, own: &[SocketAddr], now: Duration) {
+        let held = self.held.entry(peer).or_default();
+        if held.told < MAX_TOLD && held.leg_mut(told.room, 1).is_none() {
+            held.told += 1;
+            held.add(told.room, 1, told.token, &told.servers, own, now);
+        }
+    }
+
+    /// What has to be told to that peer, each once.
+    pub fn untold(&mut self, peer: &PeerId) -> Option<Told> {
+        let held = self.held.get_mut(peer)?;
+        let hold = held.legs.iter_mut().find(|hold| !hold.is_told)?;
+        hold.is_told = true;
+        // Of the peer's own rooms it needs to hear nothing.
+        hold.tell.clone()
+    }
+
+    /// With a new session everything is told again: the peer may have been restarted.
+    pub fn tell_again(&mut self, peer: &PeerId) {
+        for hold in self
+            .held
+            .get_mut(peer)
+            .iter_mut()
+            .flat_map(|held| &mut held.legs)
+        {
+            hold.is_told = hold.tell.is_none();
+        }
+    }
+
+    /// Nobody needs these rooms any more.
+    pub fn drop(&mut self, peer: &PeerId) {
+        self.held.remove(peer);
+    }
+
+    /// We may have another address now: binds anew.
+    pub fn renew(&mut self, peer: Option<&PeerId>, now: Duration) {
+        let held = self.held.iter_mut();
+        for (_, held) in held.filter(|(id, _)| peer.is_none_or(|peer| peer == *id)) {
+            for hold in &mut held.legs {
+                hold.binding.renew(now);
+            }
+        }
+    }
+
+    /// Legs that the reflector serves just now.
+    pub fn bound(&self, peer: &PeerId, now: Duration) -> ArrayVec<Leg, MAX_LEGS> {
+        let legs = self.held.get(peer).into_iter().flat_map(|held| &held.legs);
+        legs.filter(|hold| hold.binding.is_bound(now))
+            .map(|hold| hold.binding.leg())
+            .collect()
+    }
+
+    /// The next datagram that is due, and where to.
+    pub fn due(&mut self, now: Duration, rng: &mut ChaCha20Rng) -> Option<(SocketAddr, Datagram)> {
+        let mut legs = self.legs_mut();
+        legs.find_map(|(_, hold)| hold.due(now, rng))
+    }
+
+    pub fn deadline(&self) -> Option<Duration> {
+        let legs = self.held.values().flat_map(|held| &held.legs);
+        legs.map(|hold| hold.binding.deadline()).min()
+    }
+
+    /// What was not known of a leg before.
+    pub fn change(&mut self, now: Duration) -> Option<Change> {
+        let change = self.legs_mut().find_map(|(peer, hold)| {
+            let is_bound = hold.binding.is_bound(now);
+            let leg = hold.binding.leg();
+            let was_bound = std::mem::replace(&mut hold.was_bound, is_bound);
+            match (was_bound, is_bound) {
+                (false, true) => Some(Change::Bound(peer, leg)),
+                (true, false) => Some(Change::Lost(peer, leg)),
+                _ => None,
+            }
+        });
+        for held in self.held.values_mut() {
+            held.legs.retain(|hold| !hold.is_dead(now));
+        }
+        change
+    }
+
+    /// Takes what came from a reflector: `Ok` with what to answer, or else whose leg carried what.
+    pub fn take<'a>(
+        &mut self,
+        from: SocketAddr,
+        bytes: &'a [u8],
+        now: Duration,
+    ) -> Option<Result<Option<Datagram>, (Leg, &'a [u8])>> {
+        let packet = reflect::parse(bytes)?;
+        let (room, leg) = match &packet {
+            reflect::Packet::Relay(relay) => (relay.room, None),
+            reflect::Packet::Chal(chal) => (chal.room, Some(chal.leg)),
+            reflect::Packet::Bound(bound) => (bound.room, Some(bound.leg)),
+            _ => return None,
+        };
+        let mut legs = self.legs_mut().map(|(_, hold)| &mut hold.binding);
+        let binding = legs.find(|binding| {
+            let own = binding.leg();
+            own.server == from && own.room == room && leg.is_none_or(|leg| leg == own.leg)
+        })?;
+        match packet {
+            reflect::Packet::Relay(relay) if binding.is_bound(now) => {
+                Some(Err((binding.leg(), relay.inner)))
+            }
+            reflect::Packet::Relay(_) => None,
+            _ => Some(Ok(binding.handle(bytes, now))),
+        }
+    }
+
+    fn legs_mut(&mut self) -> impl Iterator<Item = (PeerId, &mut Hold)> {
+        let held = self.held.iter_mut();
+        held.flat_map(|(peer, held)| held.legs.iter_mut().map(|hold| (*peer, hold)))
+    }
+}
+
+impl Held {
+    fn add(
+        &mut self,
+        room: u64,
+        leg: u8,
+        token: Token,
+        servers: &[SocketAddr],
+        own: &[SocketAddr],
+        now: Duration,
+    ) {
+        let reachable = servers.iter().filter(|server| may_reach(server, own));
+        let servers: ArrayVec<SocketAddr, MAX_SERVERS> =
+            reachable.take(MAX_SERVERS).copied().collect();
+        let Some(&server) = servers.first() else {
+            return;
+        };
+        if self.leg_mut(room, leg).is_some() {
+            return;
+        }
+        let leg = Leg { server, room, leg };
+        let hold = Hold {
+            binding: Binding::new(leg, token, now),
+            token,
+            servers,
+            server: 0,
+            tell: None,
+            is_told: leg.leg != 0,
+            was_bound: false,
+        };
+        // There are rooms enough.
+        let _ = self.legs.try_push(hold);
+    }
+
+    fn leg_mut(&mut self, room: u64, leg: u8) -> Option<&mut Hold> {
+        let is_it = |own: Leg| (own.room, own.leg) == (room, leg);
+        self.legs.iter_mut().find(|hold| is_it(hold.binding.leg()))
+    }
+}
+
+impl Hold {
+    fn due(&mut self, now: Duration, rng: &mut ChaCha20Rng) -> Option<(SocketAddr, Datagram)> {
+        let waits = self.binding.unanswered();
+        let is_lost = waits.is_some_and(|since| now >= since + NEXT_SERVER);
+        if is_lost && self.server + 1 < self.servers.len() && !self.binding.is_bound(now) {
+            self.server += 1;
+            let server = self.servers[self.server];
+            let leg = Leg {
+                server,
+                ..self.binding.leg()
+            };
+            self.binding = Binding::new(leg, self.token, now);
+        }
+        let datagram = self.binding.due(now, rng)?;
+        Some((self.binding.leg().server, datagram))
+    }
+
+    /// It is bound or may soon be.
+    fn is_alive(&self, now: Duration) -> bool {
+        let waits = self.binding.unanswered();
+        self.binding.is_bound(now) && waits.is_none_or(|since| now < since + DOUBT)
+            || !self.binding.is_bound(now) && waits.is_none_or(|since| now < since + NEXT_SERVER)
+    }
+
+    fn is_dead(&self, now: Duration) -> bool {
+        let is_last = self.server + 1 >= self.servers.len();
+        let waits = self.binding.unanswered();
+        let is_lost = waits.is_some_and(|since| now >= since + GIVE_UP);
+        is_last && is_lost && !self.binding.is_bound(now) && !self.was_bound
+    }
+}
+
+impl Phone {
+    /// Has rooms made for a call with that peer, unless there are some.
+    pub(super) fn want_rooms(&mut self, peer: PeerId, now: Now) {
+        if self.call_with(&peer).is_some() && self.rooms.want(peer, now.mono) {
+            self.out.push_back(Output::Rooms(peer));
+        }
+    }
+
+    pub(super) fn take_room(&mut self, peer: PeerId, room: &Room, now: Now) {
+        if self.call_with(&peer).is_none() {
+            return;
+        }
+        self.rooms.add_own(peer, room, &self.me.addresses, now.mono);
+        self.tell_rooms(peer, now);
+        self.step_rooms(now);
+    }
+
+    pub(super) fn take_told_room(&mut self, peer: PeerId, told: &Told, now: Now) {
+        if self.call_with(&peer).is_none() {
+            return;
+        }
+        self.rooms
+            .add_told(peer, told, &self.me.addresses, now.mono);
+        self.step_rooms(now);
+    }
+
+    /// Tells the peer of the rooms that it does not know yet.
+    pub(super) fn tell_rooms(&mut self, peer: PeerId, now: Now) {
+        if !self.has_open_session(&peer) {
+            return;
+        }
+        while let Some(told) = self.rooms.untold(&peer) {
+            let message = Message::Room(told);
+            self.with_session(&peer, now, |session, io| session.send(&message, io));
+        }
+    }
+
+    /// A session stands: its legs are ways for it.
+    pub(super) fn offer_legs(&mut self, peer: PeerId, now: Now) {
+        self.rooms.tell_again(&peer);
+        self.tell_rooms(peer, now);
+        for leg in self.rooms.bound(&peer, now.mono) {
+            let path = Path::Reflected(leg);
+            self.with_session(&peer, now, |session, io| session.offer(path, io));
+        }
+    }
+
+    /// Gives up rooms that no call and no session needs any more.
+    pub(super) fn drop_rooms(&mut self, peer: &PeerId) {
+        let is_needed = self.call_with(peer).is_some()
+            || self.sessions.values().any(|session| session.peer == *peer);
+        if !is_needed {
+            self.rooms.drop(peer);
+        }
+    }
+
+    /// Sends what is due to reflectors, and lets sessions know what has come of it.
+    pub(super) fn step_rooms(&mut self, now: Now) {
+        while let Some((server, datagram)) = self.rooms.due(now.mono, &mut self.rng) {
+            let path = Path::Udp(server);
+            self.out.push_back(Output::Transmit(path, datagram));
+        }
+        while let Some(change) = self.rooms.change(now.mono) {
+            match change {
+                Change::Bound(peer, leg) => {
+                    let path = Path::Reflected(leg);
+                    self.with_session(&peer, now, |session, io| session.offer(path, io));
+                }
+                Change::Lost(peer, leg) => {
+                    let path = Path::Reflected(leg);
+                    self.with_session(&peer, now, |session, io| session.lose_path(path, io));
+                }
+            }
+        }
+    }
+
+    /// A datagram from a reflector of ours. False if it is none.
+    pub(super) fn take_reflected(&mut self, from: SocketAddr, bytes: &[u8], now: Now) -> bool {
+        match self.rooms.take(from, bytes, now.mono) {
+            None => false,
+            Some(Err((leg, inner))) => {
+                self.receive_from(Path::Reflected(leg), inner, now);
+                true
+            }
+            Some(Ok(answer)) => {
+                if let Some(answer) = answer {
+                    self.out
+                        .push_back(Output::Transmit(Path::Udp(from), answer));
+                }
+                self.step_rooms(now);
+                true
+            }
+        }
+    }
+}
+
+/// What leaves the core for a leg: the datagram in the frame of the reflector. `None` if that may
+/// not be carried, as nothing that two phones say to each other.
+pub fn framed(leg: Leg, datagram: &[u8]) -> Option<(Path, Datagram)> {
+    let relay = reflect::relay(leg.room, reflect::TO_ALL, leg.leg, datagram)?;
+    Some((Path::Udp(leg.server), relay))
+}
+
+/// Whether a reflector can be there, for a phone with these addresses.
+fn may_reach(server: &SocketAddr, own: &[SocketAddr]) -> bool {
+    let has = |wanted: Scope| own.iter().any(|own| scope(own.ip()) == wanted);
+    let speaks = own.iter().any(|own| own.is_ipv6() == server.is_ipv6());
+    let is_there = match scope(server.ip()) {
+        Scope::Nobody => false,
+        Scope::Host => has(Scope::Host),
+        Scope::Site => has(Scope::Site),
+        Scope::Aside => !has(Scope::World),
+        Scope::World => true,
+    };
+    is_there && server.port() != 0 && (server.is_ipv4() || speaks)
+}
+
+/// Legs at most for one peer: two rooms of each end's.
+const MAX_LEGS: usize = 4;
+/// Rooms of which one peer may tell in one call.
+const MAX_TOLD: u8 = 8;
+const BETWEEN_ROOMS: Duration = Duration::from_secs(5);
+/// How long the first address of a reflector may be silent before the next is tried.
+const NEXT_SERVER: Duration = Duration::from_millis(800);
+/// How long a bound leg may be silent before others are looked for.
+const DOUBT: Duration = Duration::from_secs(3);
+/// How long a reflector may be silent altogether.
+const GIVE_UP: Duration = Duration::from_secs(12);
