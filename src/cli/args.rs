@@ -243,6 +243,13 @@ pub enum Standing {
     Invisible,
 }
 
+/// `twocan doctor ...`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DoctorCommand {
+    /// What kind of network this computer is in, and how calls are carried from here
+    Net(EngineArgs),
+}
+
 /// `twocan config ...`.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum ConfigCommand {

@@ -13,8 +13,9 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use args::{
-    CallArgs, ConfigCommand, ContactCommand, EchoArgs, EngineArgs, IdCommand, InviteArgs, Reflect,
-    RelayArgs, RelayCommand, RequestsCommand, Standing, Switch, parse_duration, parse_rate,
+    CallArgs, ConfigCommand, ContactCommand, DoctorCommand, EchoArgs, EngineArgs, IdCommand,
+    InviteArgs, Reflect, RelayArgs, RelayCommand, RequestsCommand, Standing, Switch,
+    parse_duration, parse_rate,
 };
 pub use exit::Exit;
 
@@ -199,6 +200,11 @@ pub enum Command {
     Status,
     /// Run an ultrapeer, on which phones lean to find each other, until SIGTERM or Ctrl-C
     Relay(RelayArgs),
+    /// Find out what works here and what does not
+    Doctor {
+        #[command(subcommand)]
+        command: DoctorCommand,
+    },
     /// List microphones and loudspeakers
     Devices,
     /// Hear yourself two seconds later, to try the sound

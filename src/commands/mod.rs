@@ -9,6 +9,7 @@ mod config;
 mod contact;
 mod daemon;
 mod devices;
+mod doctor;
 mod echo;
 mod fail;
 mod host;
@@ -95,6 +96,7 @@ async fn carry_out(setup: &Setup, command: Command) -> Result<(), Failure> {
         Command::Status => steer::status(setup).await,
         Command::Relay(args) => relay::run(setup, args).await,
         Command::Devices => devices::run(setup),
+        Command::Doctor { command } => doctor::run(setup, command).await,
         Command::Echo(args) => echo::run(setup, args).await,
         Command::Config { command } => config::run(setup, command),
         Command::Completions { shell } => manual::completions(shell),

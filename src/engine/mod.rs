@@ -273,7 +273,11 @@ fn assemble(
     }))
 }
 
-fn passes(home: &Home) -> Result<Vec<Pass>, EngineError> {
+/// The passes of friends' reflectors that the owner of this home has put there.
+///
+/// # Errors
+/// When a line is none, or the file cannot be read or can be read by others.
+pub fn passes(home: &Home) -> Result<Vec<Pass>, EngineError> {
     let lines = disk::passes(home)?;
     let read = lines.into_iter().map(|(line, text)| {
         text.parse().map_err(|source| EngineError::Pass {
