@@ -64,6 +64,11 @@ mod system {
             Ok(())
         }
 
+        /// How many have arrived.
+        pub fn count(&self) -> usize {
+            self.arrived.len()
+        }
+
         /// What has arrived, and from where.
         pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
             let whole = self.arrived.iter().zip(self.buffers.iter());
@@ -156,6 +161,10 @@ mod system {
             let (length, from) = socket.recv_from(&mut self.buffer[..])?;
             self.arrived = Some((from, length));
             Ok(())
+        }
+
+        pub fn count(&self) -> usize {
+            self.arrived.iter().count()
         }
 
         pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {

@@ -60,7 +60,7 @@ impl Cap {
             Class::Stranger => debt > DEPTH / 4,
         };
         let greedy = share.owed.debt(now) > WINDOW;
-        if debt > DEPTH || tight && greedy {
+        if debt > MOST || tight && greedy {
             return false;
         }
         self.sent.add(now, cost);
@@ -98,8 +98,11 @@ impl Cap {
     }
 }
 
-/// How much of the cap may go out at once: a twentieth of a second.
+/// How much of the cap may go out at once before that counts as tight: a twentieth of a second.
 const DEPTH: u64 = SECOND / 20;
+
+/// The same before all is dropped: so much that all who owe nothing can send at the same moment.
+const MOST: u64 = WINDOW + DEPTH;
 
 /// Five frames of voice: who did not send for so long does not count, and as much may be owed.
 const WINDOW: u64 = SECOND / 10;

@@ -9,6 +9,7 @@ mod bucket;
 mod cap;
 mod counts;
 mod gate;
+mod pace;
 mod port;
 mod proof;
 mod room;

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::batch::{Inbox, Outbox};
 use super::counts::Counts;
+use super::pace::Pace;
 use super::table::{Full, Opening, Rules, Table, Verdict};
 
 /// See the module. The thread ends when this is dropped.
@@ -152,6 +153,7 @@ impl Served {
         let began = instant();
         let mut inbox = Inbox::new();
         let mut upkeep = Duration::ZERO;
+        let mut pace = Pace::default();
         while !self.stop.load(Ordering::Relaxed) {
             // What arrives is judged by the rooms that were there when it did. An error, such as
             // one that an earlier datagram brought back, means nothing to the next.
@@ -163,6 +165,9 @@ impl Served {
             }
             if arrived {
                 self.judge(&inbox, now);
+            }
+            if let Some(pause) = pace.pause(inbox.count(), now) {
+                wait(pause);
             }
             if now >= upkeep {
                 upkeep = now + UPKEEP;
@@ -191,6 +196,14 @@ impl Served {
         }
         out.flush();
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is waited for is more of the same"
+)]
+fn wait(pause: Duration) {
+    std::thread::sleep(pause);
 }
 
 #[expect(clippy::disallowed_methods, reason = "the reflector's clock")]
