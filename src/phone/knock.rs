@@ -14,7 +14,7 @@ use super::types::{Datagram, Now, Output, Path, Paths};
 use super::wire::{
     self, Cookie, Data, Finish, HELLO_HEAD, Hello, MAC1_COVERS, MAC2_COVERS, NOISE2, Packet, Reply,
 };
-use super::{Phone, SessionId};
+use super::{Phone, SessionId, stun};
 use crate::peer::{DeviceCert, PeerId};
 
 /// A caller who was let in but has not yet said who he is.
@@ -36,9 +36,8 @@ pub struct HalfOpen {
 impl Phone {
     /// Any datagram from anybody. Silence is the answer to all that is not ours.
     pub(super) fn receive(&mut self, from: Path, bytes: &[u8], now: Now) {
-        let is_for_phones = bytes.first().is_some_and(|kind| wire::is_ours(*kind));
         match from {
-            Path::Udp(address) if !is_for_phones => self.take_foreign(address, bytes, now),
+            Path::Udp(address) if is_foreign(bytes) => self.take_foreign(address, bytes, now),
             _ => self.receive_from(from, bytes, now),
         }
     }
@@ -340,3 +339,27 @@ const HALF_OPEN_LIFE: Duration = Duration::from_secs(5);
 const MAX_SESSIONS: usize = 32;
 /// How long the lower identity insists on its own HELLO when both dial.
 const GLARE: Duration = Duration::from_secs(2);
+
+/// Not from a phone. What a mirror answers begins with the same two bytes as a HELLO.
+fn is_foreign(bytes: &[u8]) -> bool {
+    let is_of_phones = bytes.first().is_some_and(|kind| wire::is_ours(*kind));
+    !is_of_phones || stun::parse_response(bytes).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_of_a_mirror_is_no_hello() {
+        for seen in ["203.0.113.1:4000", "[2001:db8::1]:4000"] {
+            let answer = stun::response(&[7; 12], seen.parse().expect(seen));
+            assert!(is_foreign(&answer), "{seen}");
+            assert!(wire::parse(&answer).is_none());
+        }
+        let mut hello = [0; 120];
+        hello[..2].copy_from_slice(&[1, 1]);
+        assert!(!is_foreign(&hello));
+        assert!(!is_foreign(&[0x10; 60]) && is_foreign(&[0x20; 60]));
+    }
+}
