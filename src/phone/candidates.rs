@@ -97,8 +97,11 @@ impl Place {
         list
     }
 
-    /// No NAT is on this side, for that family.
+    /// No NAT is on this side for that family, or its gateway forwards to us.
     pub fn is_open(&self, v6: bool) -> bool {
+        if self.mapped.is_some_and(|mapped| mapped.is_ipv6() == v6) {
+            return true;
+        }
         let is_own = |own: &SocketAddr| own.is_ipv6() == v6 && is_anybodys(own.ip());
         self.nat.kind == NatKind::Open && !v6 || self.hosts.iter().any(is_own)
     }
@@ -127,20 +130,34 @@ impl Place {
     }
 
     /// Whether an address of a private network can be in ours: both are seen from one address, or
-    /// nobody can tell and we have such addresses too.
+    /// nobody has seen us and we have such addresses too.
     fn shares_site(&self, ip: IpAddr, theirs: &Candidates) -> bool {
         let is_seen =
             |c: &&Candidate| c.kind == Kind::Reflexive && c.address.is_ipv4() == ip.is_ipv4();
         let seen = theirs.list.iter().filter(is_seen).map(|c| c.address.ip());
         let ours = |theirs: IpAddr| self.reflexive.iter().any(|own| own.ip() == theirs);
-        let knows = self
-            .reflexive
-            .iter()
-            .any(|own| own.is_ipv4() == ip.is_ipv4());
-        if knows && seen.clone().next().is_some() {
+        let is_same_family = |own: &SocketAddr| own.is_ipv4() == ip.is_ipv4();
+        if self.reflexive.iter().any(is_same_family) {
             return seen.clone().any(ours);
         }
         self.hosts.iter().any(|own| is_neighbour(own.ip(), ip))
+    }
+
+    /// Whether a reflector can be at `server`. Of one that was found by ourselves more is believed
+    /// than of one that the peer names.
+    pub fn may_reach(&self, server: SocketAddr, is_own: bool) -> bool {
+        let ip = server.ip().to_canonical();
+        let has = |wanted: Scope| self.hosts.iter().any(|own| scope(own.ip()) == wanted);
+        let is_there = match scope(ip) {
+            Scope::Nobody => false,
+            Scope::Host => has(Scope::Host),
+            Scope::Site if is_own => has(Scope::Site),
+            Scope::Site => self.shares_site(ip, &Candidates::default()),
+            Scope::Aside => is_own || !self.is_on_the_internet(),
+            Scope::World => true,
+        };
+        let speaks = ip.is_ipv4() || self.hosts.iter().any(SocketAddr::is_ipv6);
+        is_there && server.port() != 0 && speaks
     }
 
     /// Some address of ours means the same to everybody, so no test network is around us.
@@ -304,11 +321,25 @@ mod tests {
         let here = place(&home, &["9.9.9.9:4000"]);
         assert_eq!(believed(&here, &at("9.9.9.9:5000")).len(), 2);
         assert_eq!(believed(&here, &at("8.8.8.8:5000")), ["8.8.8.8:5000"]);
+        assert!(believed(&here, &at("9.9.9.9:5000")[..1]).is_empty());
         // Nobody has told either where it is: a network without any mirror.
         let alone = place(&home, &[]);
         let host = [(Kind::Host, "192.168.7.3:4000")];
         assert_eq!(believed(&alone, &host).len(), 1);
         assert!(believed(&alone, &[(Kind::Host, "10.0.0.1:4000")]).is_empty());
+    }
+
+    #[test]
+    fn a_peer_names_no_reflector_in_our_private_network() {
+        let mut here = place(&["192.168.1.2:4000"], &["9.9.9.9:4000"]);
+        let server = address("192.168.1.9:3478");
+        assert!(here.may_reach(server, true) && !here.may_reach(server, false));
+        assert!(here.may_reach(address("8.8.8.8:3478"), false));
+        for nobody in ["127.0.0.1:1", "10.0.0.1:0", "224.0.0.1:1", "[2620:fe::9]:7"] {
+            assert!(!here.may_reach(address(nobody), true), "{nobody}");
+        }
+        here.reflexive.clear();
+        assert!(here.may_reach(server, false), "a network of its own");
     }
 
     #[test]

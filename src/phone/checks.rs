@@ -20,7 +20,7 @@ use arrayvec::ArrayVec;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 
-use super::candidates::{Kind, List, Nat};
+use super::candidates::{Candidate, Kind, List, Nat, is_anybodys};
 use super::types::{Path, SideId};
 use crate::api::NatKind;
 
@@ -245,12 +245,15 @@ impl Checks {
 fn birthday(theirs: &List, nats: [Nat; 2]) -> Option<Birthday> {
     let is_random = nats.map(|nat| nat.kind == NatKind::Random);
     let keeps_port = |nat: Nat| matches!(nat.kind, NatKind::Steady | NatKind::Open);
-    let seen = |c: &&super::candidates::Candidate| {
-        c.kind == Kind::Reflexive
-            && c.address.is_ipv4()
-            && super::candidates::is_anybodys(c.address.ip())
+    let is_seen = |c: &&Candidate| {
+        c.address.is_ipv4() && c.kind != Kind::Latest && is_anybodys(c.address.ip())
     };
-    let seen = theirs.iter().find(seen)?.address;
+    // Without a NAT it is seen at its own address.
+    let seen = theirs
+        .iter()
+        .filter(is_seen)
+        .max_by_key(|c| c.kind)?
+        .address;
     match is_random {
         [true, false] if keeps_port(nats[1]) => Some(Birthday::Open(seen)),
         [false, true] if keeps_port(nats[0]) => Some(Birthday::Try(seen.ip())),
@@ -297,7 +300,6 @@ mod tests {
 
     use rand_core::SeedableRng;
 
-    use super::super::candidates::Candidate;
     use super::*;
 
     fn ms(ms: u64) -> Duration {

@@ -385,6 +385,13 @@ impl Choice {
     fn move_to(&mut self, path: Path, now: Duration) {
         let is_silent = self.is_silent(now);
         let (old, was_gone) = (self.path, std::mem::take(&mut self.is_gone));
+        if is_silent {
+            // What stood before the silence need not stand any more.
+            let silent_since = self.heard_at;
+            for way in self.ways.iter_mut().filter(|way| way.path != path) {
+                way.doubt(silent_since);
+            }
+        }
         self.path = path;
         self.heard_at = now;
         self.trial = None;
@@ -483,7 +490,14 @@ impl Way {
     fn fall(&mut self, now: Duration) {
         self.fell += 1;
         self.banned_until = now + BAN * (1 << self.fell.min(4));
-        (self.answered_at, self.ready_at) = (None, None);
+        self.doubt(now);
+    }
+
+    /// Answers from before that moment count no more.
+    fn doubt(&mut self, since: Duration) {
+        let is_old = |at: &mut Duration| *at <= since;
+        self.answered_at.take_if(is_old);
+        self.ready_at.take_if(is_old);
     }
 
     /// Nobody answers at an address that was only worth a try.

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 
 use super::Phone;
 use super::binding::Binding;
-use super::candidates::{Scope, scope};
+use super::candidates::Place;
 use super::message::{Message, Told};
 use super::reflect::{self, Token};
 use super::types::{Datagram, Leg, MAX_SERVERS, Now, Output, Path, Room};
@@ -69,25 +69,25 @@ impl Rooms {
     }
 
     /// Has a leg of a room that was made for us bound.
-    pub fn add_own(&mut self, peer: PeerId, room: &Room, own: &[SocketAddr], now: Duration) {
+    pub fn add_own(&mut self, peer: PeerId, room: &Room, place: &Place, now: Duration) {
         let tell = Told {
             room: room.room,
             token: room.tokens[1],
             servers: room.servers.to_vec(),
         };
         let held = self.held.entry(peer).or_default();
-        held.add(room.room, 0, room.tokens[0], &room.servers, own, now);
+        held.add(room.room, 0, room.tokens[0], &room.servers, place, now);
         if let Some(hold) = held.leg_mut(room.room, 0) {
             hold.tell = Some(tell);
         }
     }
 
     /// The same for a room of which the peer tells.
-    pub fn add_told(&mut self, peer: PeerId, told: &Told, own: &[SocketAddr], now: Duration) {
+    pub fn add_told(&mut self, peer: PeerId, told: &Told, place: &Place, now: Duration) {
         let held = self.held.entry(peer).or_default();
         if held.told < MAX_TOLD && held.leg_mut(told.room, 1).is_none() {
             held.told += 1;
-            held.add(told.room, 1, told.token, &told.servers, own, now);
+            held.add(told.room, 1, told.token, &told.servers, place, now);
         }
     }
 
@@ -205,10 +205,11 @@ impl Held {
         leg: u8,
         token: Token,
         servers: &[SocketAddr],
-        own: &[SocketAddr],
+        place: &Place,
         now: Duration,
     ) {
-        let reachable = servers.iter().filter(|server| may_reach(server, own));
+        let reachable = |server: &&SocketAddr| place.may_reach(**server, leg == 0);
+        let reachable = servers.iter().filter(reachable);
         let servers: ArrayVec<SocketAddr, MAX_SERVERS> =
             reachable.take(MAX_SERVERS).copied().collect();
         let Some(&server) = servers.first() else {
@@ -281,7 +282,8 @@ impl Phone {
         if self.call_with(&peer).is_none() {
             return;
         }
-        self.rooms.add_own(peer, room, &self.me.addresses, now.mono);
+        let place = self.place(now);
+        self.rooms.add_own(peer, room, &place, now.mono);
         self.tell_rooms(peer, now);
         self.step_rooms(now);
     }
@@ -290,8 +292,8 @@ impl Phone {
         if self.call_with(&peer).is_none() {
             return;
         }
-        self.rooms
-            .add_told(peer, told, &self.me.addresses, now.mono);
+        let place = self.place(now);
+        self.rooms.add_told(peer, told, &place, now.mono);
         self.step_rooms(now);
     }
 
@@ -370,20 +372,6 @@ impl Phone {
 pub fn framed(leg: Leg, datagram: &[u8]) -> Option<(Path, Datagram)> {
     let relay = reflect::relay(leg.room, reflect::TO_ALL, leg.leg, datagram)?;
     Some((Path::Udp(leg.server), relay))
-}
-
-/// Whether a reflector can be there, for a phone with these addresses.
-fn may_reach(server: &SocketAddr, own: &[SocketAddr]) -> bool {
-    let has = |wanted: Scope| own.iter().any(|own| scope(own.ip()) == wanted);
-    let speaks = own.iter().any(|own| own.is_ipv6() == server.is_ipv6());
-    let is_there = match scope(server.ip()) {
-        Scope::Nobody => false,
-        Scope::Host => has(Scope::Host),
-        Scope::Site => has(Scope::Site),
-        Scope::Aside => !has(Scope::World),
-        Scope::World => true,
-    };
-    is_there && server.port() != 0 && (server.is_ipv4() || speaks)
 }
 
 /// Legs at most for one peer: two rooms of each end's.

@@ -137,9 +137,13 @@ pub fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
     }
 }
 
-/// Whether a datagram that begins with this could be one of these five.
-pub fn is_ours(kind: u8) -> bool {
-    matches!(kind, 0x01..=0x04 | 0x10..=0x13)
+/// Whether a datagram could be one of these five. The answers of STUN begin like HELLO.
+pub fn is_ours(bytes: &[u8]) -> bool {
+    match bytes.first() {
+        Some(0x01) => bytes.len() == HELLO,
+        Some(kind) => matches!(kind, 0x02..=0x04 | 0x10..=0x13),
+        None => true,
+    }
 }
 
 /// HELLO with both MACs zero; the caller fills them in (see [`super::gate`]).
