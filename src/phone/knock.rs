@@ -14,7 +14,7 @@ use super::types::{Datagram, Now, Output, Path, Paths};
 use super::wire::{
     self, Cookie, Data, Finish, HELLO_HEAD, Hello, MAC1_COVERS, MAC2_COVERS, NOISE2, Packet, Reply,
 };
-use super::{Phone, SessionId, stun};
+use super::{Phone, SessionId};
 use crate::peer::{DeviceCert, PeerId};
 
 /// A caller who was let in but has not yet said who he is.
@@ -342,13 +342,13 @@ const GLARE: Duration = Duration::from_secs(2);
 
 /// Not from a phone. What a mirror answers begins with the same two bytes as a HELLO.
 fn is_foreign(bytes: &[u8]) -> bool {
-    let is_of_phones = bytes.first().is_some_and(|kind| wire::is_ours(*kind));
-    !is_of_phones || stun::parse_response(bytes).is_some()
+    !wire::is_ours(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phone::stun;
 
     #[test]
     fn the_answer_of_a_mirror_is_no_hello() {
