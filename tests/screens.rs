@@ -22,7 +22,7 @@ use twocan::tui::view::view;
 type Build = fn(Glyphs) -> Model;
 
 /// Every screen there is, by name.
-const SCREENS: [(&str, Build); 25] = [
+const SCREENS: [(&str, Build); 26] = [
     ("waiting", |glyphs| {
         let mut model = screen(glyphs, status());
         model.me = None;
@@ -170,6 +170,11 @@ const SCREENS: [(&str, Build); 25] = [
         event(&mut model, call);
         wait(&mut model, 1_200);
         model
+    }),
+    ("online-without-udp", |glyphs| {
+        let mut status = online();
+        status.network.nat = NatKind::Blocked;
+        screen(glyphs, status)
     }),
     ("details-relay-only", |glyphs| {
         let mut status = status();

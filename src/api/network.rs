@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::NatKind;
 use crate::peer::{PeerId, SafeText};
 
 /// What the contacts are told of this phone's owner. Nobody else is told anything.
@@ -74,6 +75,9 @@ pub struct NetworkView {
     /// What is going on or what is wrong, in a few words for a person; empty when all is well.
     #[serde(default)]
     pub words: String,
+    /// What stands between this phone and the Internet.
+    #[serde(default)]
+    pub nat: NatKind,
 }
 
 impl NetworkView {
@@ -84,7 +88,11 @@ impl NetworkView {
             NetworkState::Online if !self.words.is_empty() => "online",
             state => state.words(),
         };
+        let is_blocked = self.state == NetworkState::Reachable && self.nat == NatKind::Blocked;
         match (self.words.as_str(), self.state, self.relays) {
+            ("", ..) if is_blocked => {
+                format!("{state}, no UDP here: calls run by a relay over TCP")
+            }
             ("", NetworkState::Reachable, 1) => format!("{state} by 1 relay"),
             ("", NetworkState::Reachable, 2..) => format!("{state} by {} relays", self.relays),
             ("", ..) => state.to_owned(),

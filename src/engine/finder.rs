@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::run::Run;
-use crate::api::{Event, NetworkState, NetworkView, Presence, Standing};
+use crate::api::{Event, NatKind, NetworkState, NetworkView, Presence, Standing};
 use crate::directory::{self, Announced, Keeper, Moment, Name, State};
 use crate::disk::Surroundings;
 use crate::net::{Node, NodeCommand, NodeEvent, NodeState, Phase};
@@ -277,7 +277,7 @@ impl Run {
     }
 
     fn take_state(&mut self, state: NodeState) {
-        let view = view(state);
+        let view = view(state, self.parts.finder.view.nat);
         if view == self.parts.finder.view {
             return;
         }
@@ -291,6 +291,17 @@ impl Run {
         if was_online != is_online {
             self.tell_phone(Input::Online(is_online));
             self.tell_keeper(directory::Input::Online(is_online));
+        }
+    }
+
+    /// Tells what kind of NAT there is, when the phone has found it out.
+    pub(super) fn tell_nat(&mut self) {
+        let nat = self.parts.phone.nat();
+        let view = &mut self.parts.finder.view;
+        if view.nat != nat {
+            view.nat = nat;
+            let network = view.clone();
+            self.announce(Event::Network { network });
         }
     }
 
@@ -320,7 +331,7 @@ fn lan(circle: &Circle, port: u16) -> NodeCommand {
     }
 }
 
-fn view(state: NodeState) -> NetworkView {
+fn view(state: NodeState, nat: NatKind) -> NetworkView {
     NetworkView {
         state: match state.phase {
             Phase::Off => NetworkState::Off,
@@ -332,6 +343,7 @@ fn view(state: NodeState) -> NetworkView {
         ultrapeers: state.ultrapeers,
         relays: state.relays,
         words: state.words,
+        nat,
     }
 }
 

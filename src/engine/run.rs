@@ -131,6 +131,7 @@ impl Run {
         while let Some(output) = self.parts.phone.poll() {
             self.apply(output);
         }
+        self.tell_nat();
     }
 
     /// Takes what the sound side has left since the last turn.

@@ -35,6 +35,11 @@ impl Phone {
         }
     }
 
+    /// What kind of NAT stands before this phone.
+    pub fn nat(&self) -> NatKind {
+        self.mirror.nat().kind
+    }
+
     pub(super) fn place(&self, now: Now) -> Place {
         Place {
             hosts: self.me.addresses.clone(),

@@ -139,6 +139,7 @@ pub fn network(state: NetworkState, relays: u32, words: &str) -> NetworkView {
         ultrapeers: relays,
         relays,
         words: words.into(),
+        nat: NatKind::Steady,
     }
 }
 

@@ -145,28 +145,28 @@ mod tests {
             by: "PCP".to_owned(),
             outside: address("203.0.113.1:4000"),
         };
-        let calls = |directory, udp, nat, mapping: &Mapping, connected| {
-            super::calls(Network::Public, directory, udp, nat, mapping, connected)
+        let carried = |directory, udp, nat, mapping: &Mapping, connected| {
+            calls(Network::Public, directory, udp, nat, mapping, connected)
         };
         let up = Directory::Reachable;
         let kept = Nat::EndpointIndependent;
-        assert_eq!(calls(up, Udp::Works, kept, &refused, false), Calls::None);
-        assert_eq!(calls(up, Udp::Works, kept, &refused, true), Calls::Direct);
+        assert_eq!(carried(up, Udp::Works, kept, &refused, false), Calls::None);
+        assert_eq!(carried(up, Udp::Works, kept, &refused, true), Calls::Direct);
         assert_eq!(
-            calls(up, Udp::Works, Nat::Random, &refused, true),
+            carried(up, Udp::Works, Nat::Random, &refused, true),
             Calls::Mostly
         );
         assert_eq!(
-            calls(up, Udp::Works, Nat::Random, &found, true),
+            carried(up, Udp::Works, Nat::Random, &found, true),
             Calls::Always
         );
         assert_eq!(
-            calls(up, Udp::Blocked, Nat::Unknown, &refused, true),
+            carried(up, Udp::Blocked, Nat::Unknown, &refused, true),
             Calls::Circuit
         );
         let silent = Directory::Silent;
         assert_eq!(
-            calls(silent, Udp::Unknown, Nat::Unknown, &refused, true),
+            carried(silent, Udp::Unknown, Nat::Unknown, &refused, true),
             Calls::None
         );
     }
