@@ -1,0 +1,219 @@
+//! Any two homes are connected: every pair of kinds of routers, both directions, and homes that
+//! share a router. `--nocapture` prints a table of all calls.
+
+mod common;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use common::World;
+use common::homes::{Home, Homes};
+use common::nat::Rules;
+use common::talks::Talk;
+use twocan::api::PathKind;
+
+const MILLI: Duration = Duration::from_millis(1);
+
+/// What theory says of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Best {
+    Direct,
+    /// A punch needs luck that cannot be counted on.
+    DirectOrReflected,
+    Reflected,
+    Circuit,
+}
+
+/// Whether the outside port depends on whom a datagram goes to, and can be foreseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mapping {
+    None,
+    Same,
+    Random,
+    Sequential,
+}
+
+fn mapping(home: Home) -> Mapping {
+    match home {
+        Home::UdpBlocked | Home::TcpOnly => Mapping::None,
+        Home::Symmetric | Home::HardCgnat => Mapping::Random,
+        Home::Sequential => Mapping::Sequential,
+        _ => Mapping::Same,
+    }
+}
+
+/// With one port that stays, the other side's need only be found: by its first packet, by foresight,
+/// or by a birthday search.
+fn best(a: Home, b: Home) -> Best {
+    match (mapping(a), mapping(b)) {
+        (Mapping::None, _) | (_, Mapping::None) => Best::Circuit,
+        (Mapping::Same, _) | (_, Mapping::Same) => Best::Direct,
+        (Mapping::Sequential, Mapping::Sequential) => Best::DirectOrReflected,
+        _ => Best::Reflected,
+    }
+}
+
+fn check(name: &str, talk: &Talk, best: Best) {
+    println!("{name:<37} {talk}");
+    let as_expected = match best {
+        Best::Direct => talk.is_direct(),
+        Best::DirectOrReflected => talk.is_direct() || talk.is(PathKind::Reflected),
+        Best::Reflected => talk.is(PathKind::Reflected),
+        Best::Circuit => talk.is(PathKind::Circuit),
+    };
+    assert!(as_expected, "{name}: {best:?} expected, not {talk:?}");
+    assert!(talk.ring <= 600 * MILLI, "{name}: rang late, {talk:?}");
+    assert!(talk.gap <= 40 * MILLI, "{name}: a gap, {talk:?}");
+}
+
+/// One home calls homes of all kinds.
+fn calls_all(home: Home) {
+    for (seed, other) in (1..).zip(Home::ALL) {
+        let talk = World::at_homes(seed, [home, other]).call();
+        check(&format!("{home:?} - {other:?}"), &talk, best(home, other));
+    }
+}
+
+#[test]
+fn an_open_home_calls_all() {
+    calls_all(Home::Open);
+}
+
+#[test]
+fn a_firewalled_home_calls_all() {
+    calls_all(Home::Firewall);
+}
+
+#[test]
+fn a_home_behind_a_full_cone_calls_all() {
+    calls_all(Home::FullCone);
+}
+
+#[test]
+fn an_address_restricted_home_calls_all() {
+    calls_all(Home::AddressRestricted);
+}
+
+#[test]
+fn a_port_restricted_home_calls_all() {
+    calls_all(Home::PortRestricted);
+}
+
+#[test]
+fn a_home_with_random_ports_calls_all() {
+    calls_all(Home::Symmetric);
+}
+
+#[test]
+fn a_home_with_ports_in_sequence_calls_all() {
+    calls_all(Home::Sequential);
+}
+
+#[test]
+fn a_home_behind_a_provider_calls_all() {
+    calls_all(Home::Cgnat);
+}
+
+#[test]
+fn a_home_behind_a_symmetric_provider_calls_all() {
+    calls_all(Home::HardCgnat);
+}
+
+#[test]
+fn a_home_behind_two_routers_calls_all() {
+    calls_all(Home::DoubleNat);
+}
+
+#[test]
+fn a_home_with_a_forwarded_port_calls_all() {
+    calls_all(Home::PortMapped);
+}
+
+#[test]
+fn a_home_without_udp_calls_all() {
+    calls_all(Home::UdpBlocked);
+}
+
+#[test]
+fn a_home_with_tcp_443_alone_calls_all() {
+    calls_all(Home::TcpOnly);
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect(text)
+}
+
+#[test]
+fn neighbours_on_one_lan_talk_there() {
+    for rules in [Rules::PORT_RESTRICTED, Rules::SYMMETRIC, Rules::NO_UDP] {
+        let mut homes = Homes::new(3);
+        let router = homes.router(rules, None, 8 * MILLI);
+        for address in ["192.168.1.2", "192.168.1.3"] {
+            homes.live(Some(router), &[ip(address)]);
+        }
+        let mut world = World::friends(3).live_in(homes);
+        let talk = world.call();
+        check("same LAN", &talk, Best::Direct);
+        let from = talk.answered + 4 * common::talks::SECOND;
+        let late = world.wire.iter().filter(|seen| seen.at > from);
+        for seen in late.filter(|seen| seen.bytes.len() > 150) {
+            assert!(seen.to.ip().to_string().starts_with("192.168.1."));
+        }
+    }
+}
+
+/// Two homes whose provider has put them behind one address.
+fn under_one_provider(hairpins: bool) -> World {
+    let mut homes = Homes::new(4);
+    let rules = Rules {
+        hairpins,
+        ..Rules::PROVIDER
+    };
+    let provider = homes.router(rules, None, 4 * MILLI);
+    for address in ["192.168.1.2", "192.168.1.3"] {
+        let router = homes.router(Rules::PORT_RESTRICTED, Some(provider), 4 * MILLI);
+        homes.live(Some(router), &[ip(address)]);
+    }
+    World::friends(4).live_in(homes)
+}
+
+#[test]
+fn customers_of_one_provider_meet_directly_where_it_hairpins() {
+    let talk = under_one_provider(true).call();
+    check("same CGNAT, hairpin", &talk, Best::Direct);
+}
+
+#[test]
+fn customers_of_one_provider_meet_at_a_reflector_where_it_does_not() {
+    let talk = under_one_provider(false).call();
+    check("same CGNAT", &talk, Best::Reflected);
+}
+
+/// Where both have IPv6 nothing is translated, and random ports do no harm.
+#[test]
+fn ipv6_goes_straight_where_ipv4_cannot() {
+    let mut homes = Homes::new(5);
+    for (side, six) in ["2620:a::2", "2620:b::2"].into_iter().enumerate() {
+        let router = homes.router(Rules::SYMMETRIC, None, 8 * MILLI);
+        homes.live(
+            Some(router),
+            &[[192, 168, 1, 2 + side as u8].into(), ip(six)],
+        );
+    }
+    let mut world = World::friends(5).live_in(homes);
+    let talk = world.call();
+    check("IPv6 over symmetric", &talk, Best::Direct);
+    assert_eq!(world.homes().most_ports, 0, "no birthday search");
+}
+
+/// One end with IPv6 alone, the other with both.
+#[test]
+fn a_home_without_ipv4_calls_one_that_has_both() {
+    let mut homes = Homes::new(6);
+    let router = homes.router(Rules::FIREWALL, None, 8 * MILLI);
+    homes.live(Some(router), &[ip("2620:a::2")]);
+    let router = homes.router(Rules::PORT_RESTRICTED, None, 8 * MILLI);
+    homes.live(Some(router), &[[192, 168, 1, 2].into(), ip("2620:b::2")]);
+    let talk = World::friends(6).live_in(homes).call();
+    check("IPv6 alone", &talk, Best::Direct);
+}
