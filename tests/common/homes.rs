@@ -24,6 +24,8 @@ pub enum Home {
     Symmetric,
     /// Symmetric, with ports one after the other.
     Sequential,
+    /// One random port for each address outside, and open to all of that address.
+    AddressDependent,
     /// A port-restricted router behind a provider's, which takes random ports.
     Cgnat,
     /// A port-restricted router behind a symmetric one with random ports.
@@ -38,7 +40,7 @@ pub enum Home {
 }
 
 impl Home {
-    pub const ALL: [Home; 13] = [
+    pub const ALL: [Home; 14] = [
         Home::Open,
         Home::Firewall,
         Home::FullCone,
@@ -46,6 +48,7 @@ impl Home {
         Home::PortRestricted,
         Home::Symmetric,
         Home::Sequential,
+        Home::AddressDependent,
         Home::Cgnat,
         Home::HardCgnat,
         Home::DoubleNat,
@@ -64,6 +67,7 @@ impl Home {
             Home::PortRestricted => &[Rules::PORT_RESTRICTED],
             Home::Symmetric | Home::PortMapped => &[Rules::SYMMETRIC],
             Home::Sequential => &[Rules::SEQUENTIAL],
+            Home::AddressDependent => &[Rules::ADDRESS_DEPENDENT],
             Home::Cgnat => &[Rules::PROVIDER, Rules::PORT_RESTRICTED],
             Home::HardCgnat => &[Rules::SYMMETRIC, Rules::PORT_RESTRICTED],
             Home::DoubleNat => &[Rules::ADDRESS_RESTRICTED, Rules::FULL_CONE],
@@ -80,6 +84,8 @@ pub struct Homes {
     /// Where a router forwards to the phone, by side.
     pub mapped: Vec<Option<SocketAddr>>,
     pub reflectors: Vec<Reflector>,
+    /// The cables of homes to come, one way.
+    pub link: Duration,
     /// How long it takes to be given a room.
     pub rooms_take: Duration,
     /// Who has asked for rooms, and when.
@@ -110,6 +116,7 @@ impl Homes {
             hosts: Vec::new(),
             mapped: Vec::new(),
             reflectors,
+            link: Duration::from_millis(8),
             rooms_take: Duration::from_millis(60),
             asked: Vec::new(),
             ports: BTreeMap::new(),
@@ -135,7 +142,7 @@ impl Homes {
     /// The next phone's host, with that address behind that router.
     pub fn live(&mut self, behind: Option<NodeId>, addresses: &[IpAddr]) -> NodeId {
         let cable = Cable::of(match behind {
-            None => LINK,
+            None => self.link,
             Some(_) => Duration::ZERO,
         });
         let host = self.net.host(addresses, behind, cable);
@@ -150,7 +157,7 @@ impl Homes {
         let routers = home.routers();
         let mut behind = None;
         for rules in routers {
-            behind = Some(self.router(*rules, behind, LINK / routers.len() as u32));
+            behind = Some(self.router(*rules, behind, self.link / routers.len() as u32));
         }
         // Many homes have the same network inside.
         let address = match home {
@@ -219,11 +226,15 @@ impl Homes {
 impl World {
     /// Two friends who know no address of each other, in homes of these kinds.
     pub fn at_homes(seed: u8, homes: [Home; 2]) -> World {
-        let mut there = Homes::new(seed);
+        World::friends(seed).settle(Homes::new(seed), homes)
+    }
+
+    /// The same somewhere else.
+    pub fn settle(self, mut there: Homes, homes: [Home; 2]) -> World {
         for home in homes {
             there.settle(home);
         }
-        World::friends(seed).live_in(there)
+        self.live_in(there)
     }
 
     /// The phones of this world move into homes, where they find each other by the directory and
@@ -370,5 +381,3 @@ impl World {
 
 /// The phones' own port.
 pub const PORT: u16 = 4000;
-/// The cable of a home, one way.
-const LINK: Duration = Duration::from_millis(8);

@@ -74,6 +74,11 @@ impl Rules {
         ports: Ports::Sequential,
         ..Rules::SYMMETRIC
     };
+    pub const ADDRESS_DEPENDENT: Rules = Rules {
+        mapping: By::Address,
+        filtering: By::Address,
+        ..Rules::SYMMETRIC
+    };
     /// What a provider puts before its customers' routers.
     pub const PROVIDER: Rules = Rules {
         ports: Ports::Random,

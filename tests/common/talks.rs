@@ -18,7 +18,7 @@ pub struct Talk {
     pub direct: Option<Duration>,
     /// What both ends said five seconds after the answer.
     pub paths: [PathKind; 2],
-    /// The longest time without a frame at either end, from half a second after the answer.
+    /// The longest time without a frame at either end, from its first frame on.
     pub gap: Duration,
 }
 
@@ -37,18 +37,20 @@ impl World {
         let is_direct = self.run_until(3 * SECOND, World::is_direct);
         let direct = is_direct.then(|| self.now - answered);
         self.run(answered + 5 * SECOND - self.now);
-        let from = answered + SECOND / 2;
+        let mut gap = Duration::ZERO;
         for side in 0..2 {
             assert_eq!(self.state(side), Some(CallState::Active));
-            let heard = self.heard_since(side, from);
-            assert!(heard > 215, "{heard} frames in 4.5 s at side {side}");
+            let heard = self.heard_since(side, answered);
+            assert!(heard > 235, "{heard} frames in 5 s at side {side}");
+            let first = self.next_heard(side, answered).expect("a frame");
+            gap = gap.max(self.longest_gap(side, first));
         }
         Talk {
             ring,
             answered,
             direct,
             paths: [0, 1].map(|side| self.path(side).expect("a path")),
-            gap: self.longest_gap(0, from).max(self.longest_gap(1, from)),
+            gap,
         }
     }
 
