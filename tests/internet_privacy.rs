@@ -281,7 +281,7 @@ fn a_named_victim_gets_few_packets() {
         .map(|n| SocketAddr::from(([23, 0, 0, n], 53)))
         .collect();
     let ips: Vec<IpAddr> = victims.iter().map(SocketAddr::ip).collect();
-    for (nat, pause) in (0..6).flat_map(|nat| [(nat, 100 * MILLI), (nat, 4 * SECOND)]) {
+    for (nat, pause) in (2..5).flat_map(|nat| [(nat, 100 * MILLI), (nat, 4 * SECOND)]) {
         for home in [Home::Open, Home::PortRestricted, Home::Symmetric] {
             let (mut world, _, mut link) = bo_and_mallory(8, home);
             world.answer(1);

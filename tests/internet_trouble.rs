@@ -1,0 +1,175 @@
+//! Calls that begin in a network where something is missing, or where everything happens at once.
+
+mod common;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use common::World;
+use common::homes::{Home, Homes};
+use common::nat::Rules;
+use common::talks::SECOND;
+use twocan::api::{CallState, PathKind};
+
+const MILLI: Duration = Duration::from_millis(1);
+
+/// Two ports of one reflector tell enough of most routers, and its room is as good as two.
+#[test]
+fn one_reflector_is_enough() {
+    for (homes, path) in [
+        ([Home::PortRestricted, Home::Cgnat], None),
+        ([Home::PortRestricted, Home::Symmetric], None),
+        ([Home::Sequential, Home::PortRestricted], None),
+        (
+            [Home::Symmetric, Home::Symmetric],
+            Some(PathKind::Reflected),
+        ),
+    ] {
+        let mut there = Homes::new(1);
+        there.reflectors.truncate(1);
+        let talk = World::friends(1).settle(there, homes).call();
+        match path {
+            None => assert!(talk.is_direct(), "{homes:?}: {talk:?}"),
+            Some(kind) => assert!(talk.is(kind), "{homes:?}: {talk:?}"),
+        }
+        assert!(
+            talk.gap <= 40 * MILLI && talk.ring <= 600 * MILLI,
+            "{talk:?}"
+        );
+    }
+}
+
+/// Nobody says from where a phone is seen: only what it knows itself is left.
+#[test]
+fn without_any_reflector_open_homes_talk_directly_and_others_over_a_circuit() {
+    for (homes, path) in [
+        ([Home::Open, Home::PortRestricted], PathKind::Direct),
+        ([Home::Symmetric, Home::Open], PathKind::Direct),
+        ([Home::Firewall, Home::Firewall], PathKind::Direct),
+        (
+            [Home::PortRestricted, Home::PortRestricted],
+            PathKind::Circuit,
+        ),
+    ] {
+        let mut there = Homes::new(2);
+        there.reflectors.clear();
+        let talk = World::friends(2).settle(there, homes).call();
+        assert!(talk.is(path), "{homes:?}: {talk:?}");
+        assert!(
+            talk.gap <= 40 * MILLI && talk.ring <= 600 * MILLI,
+            "{talk:?}"
+        );
+    }
+}
+
+/// A reflector gives rooms, but its UDP never answers.
+#[test]
+fn a_reflector_that_is_deaf_costs_nothing() {
+    for deaf in 0..2 {
+        let mut world = World::at_homes(3, [Home::Symmetric, Home::Symmetric]);
+        let host = world.homes().reflectors[deaf].host;
+        world.homes().net.pull(host, true);
+        let talk = world.call();
+        assert!(talk.is(PathKind::Reflected), "{talk:?}");
+        assert!(
+            talk.gap <= 40 * MILLI && talk.ring <= 600 * MILLI,
+            "{talk:?}"
+        );
+    }
+}
+
+/// Both dial at once, each has rooms made, and still it is one call on one path.
+#[test]
+fn two_who_dial_at_once_agree_on_everything() {
+    for apart in [0, 30, 90, 150, 250] {
+        for homes in [
+            [Home::PortRestricted, Home::Symmetric],
+            [Home::Symmetric, Home::Symmetric],
+        ] {
+            let mut world = World::at_homes(4, homes);
+            world.dial(0, 1);
+            world.run(apart * MILLI);
+            world.dial(1, 0);
+            world.run(8 * SECOND);
+            for side in 0..2 {
+                assert_eq!(world.state(side), Some(CallState::Active), "{apart} ms");
+                assert_eq!(world.sides[side].phone.status().calls.len(), 1);
+                assert!(world.heard_since(side, world.now - SECOND) >= 49);
+            }
+            match homes[0] {
+                Home::Symmetric => assert_eq!(world.path(0), Some(PathKind::Reflected)),
+                _ => assert!(world.is_direct(), "{apart} ms apart"),
+            }
+        }
+    }
+}
+
+/// Neither end knows where the other is now: only the rooms still do.
+#[test]
+fn both_ends_get_other_addresses_at_once() {
+    for homes in [
+        [Home::PortRestricted, Home::PortRestricted],
+        [Home::Symmetric, Home::Symmetric],
+    ] {
+        let mut world = World::at_homes(5, homes);
+        world.call();
+        world.run(3 * SECOND);
+        let at = world.now;
+        for side in 0..2 {
+            let outside = Ipv4Addr::new(20, 0, 9, 1 + side as u8);
+            world.reboot_router(side, Some(outside));
+            let router = world.homes().router_of(side);
+            let address = [192, 168, 1, 90 + side as u8].into();
+            world.move_side(side, Some(router), address);
+        }
+        world.run(10 * SECOND);
+        for side in 0..2 {
+            let away = world.longest_gap(side, at);
+            println!("both move, {homes:?}: side {side} away for {away:?}");
+            assert!(away <= SECOND, "{homes:?}: side {side} away for {away:?}");
+            assert_eq!(world.state(side), Some(CallState::Active));
+        }
+    }
+}
+
+/// From a network with UDP into one without.
+#[test]
+fn an_end_goes_where_there_is_no_udp() {
+    for side in 0..2 {
+        let mut world = World::at_homes(6, [Home::PortRestricted, Home::PortRestricted]);
+        world.call();
+        world.run(3 * SECOND);
+        let router = world.homes().router(Rules::NO_UDP, None, 8 * MILLI);
+        let at = world.now;
+        world.move_side(side, Some(router), [10, 1, 1, 2].into());
+        world.run(12 * SECOND);
+        for end in 0..2 {
+            let away = world.longest_gap(end, at);
+            println!("no UDP where side {side} goes: side {end} away for {away:?}");
+            assert!(away <= 3 * SECOND, "side {end} away for {away:?}");
+            assert_eq!(world.path(end), Some(PathKind::Circuit));
+        }
+    }
+}
+
+/// Nothing is left to wake up for, and nothing is sent any more.
+#[test]
+fn after_a_call_the_network_is_quiet() {
+    for homes in [
+        [Home::Symmetric, Home::PortRestricted],
+        [Home::Symmetric, Home::Symmetric],
+        [Home::UdpBlocked, Home::Open],
+    ] {
+        let mut world = World::at_homes(9, homes);
+        world.call();
+        world.hang_up(0);
+        world.run(200 * SECOND);
+        let sent = world.wire.len();
+        world.run(600 * SECOND);
+        let late = &world.wire[sent..];
+        assert!(late.is_empty(), "{homes:?}: {} packets", late.len());
+        for side in 0..2 {
+            assert_eq!(world.sides[side].phone.deadline(), None, "{homes:?}");
+        }
+    }
+}
