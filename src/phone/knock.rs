@@ -1,6 +1,5 @@
 //! Datagrams that come in, and the callee's side of the handshake.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -37,14 +36,18 @@ impl Phone {
     /// Any datagram from anybody. Silence is the answer to all that is not ours.
     pub(super) fn receive(&mut self, from: Path, bytes: &[u8], now: Now) {
         match from {
-            Path::Udp(address) if is_foreign(bytes) => self.take_foreign(address, bytes, now),
+            Path::Udp(_) | Path::Side(..) if is_foreign(bytes) => {
+                self.take_foreign(from, bytes, now);
+            }
             _ => self.receive_from(from, bytes, now),
         }
     }
 
     /// Mirrors and reflectors speak to our port too.
-    fn take_foreign(&mut self, from: SocketAddr, bytes: &[u8], now: Now) {
-        if !self.take_reflected(from, bytes, now) && self.mirror.take(from, bytes, now.mono) {
+    fn take_foreign(&mut self, from: Path, bytes: &[u8], now: Now) {
+        let reflector = from.udp();
+        let is_reflected = reflector.is_some_and(|from| self.take_reflected(from, bytes, now));
+        if !is_reflected && self.mirror.take(from, bytes, now.mono) {
             self.step_mirror(now);
         }
     }

@@ -13,7 +13,7 @@ use rand_core::Rng;
 
 use super::candidates::Nat;
 use super::stun;
-use super::types::Datagram;
+use super::types::{Datagram, Path, SideId};
 use crate::api::NatKind;
 
 /// See the [module](self).
@@ -21,7 +21,7 @@ use crate::api::NatKind;
 pub struct Mirror {
     mirrors: ArrayVec<SocketAddr, MAX_MIRRORS>,
     /// Of this round.
-    questions: ArrayVec<Question, MAX_MIRRORS>,
+    questions: ArrayVec<Question, MAX_QUESTIONS>,
     asked_at: Option<Duration>,
     /// When this round is judged, whatever is still missing.
     judged_at: Option<Duration>,
@@ -32,6 +32,9 @@ pub struct Mirror {
 #[derive(Debug)]
 struct Question {
     mirror: SocketAddr,
+    /// Asked from a port that was opened for it: the NAT shows the port that it gives out now, not
+    /// one that it gave out some time ago.
+    side: Option<SideId>,
     transaction: stun::Transaction,
     tries: u8,
     next: Option<Duration>,
@@ -48,25 +51,33 @@ impl Mirror {
     }
 
     /// Somebody wants to know: asks, unless that was done just now.
-    pub fn ask(&mut self, now: Duration, rng: &mut ChaCha20Rng) {
+    /// `side` is a number that nobody else uses.
+    pub fn ask(&mut self, side: SideId, now: Duration, rng: &mut ChaCha20Rng) {
         if self.asked_at.is_none_or(|at| now >= at + FRESH) {
-            self.ask_anew(now, rng);
+            self.ask_anew(side, now, rng);
         }
     }
 
     /// We may be somewhere else now.
-    pub fn ask_anew(&mut self, now: Duration, rng: &mut ChaCha20Rng) {
+    pub fn ask_anew(&mut self, side: SideId, now: Duration, rng: &mut ChaCha20Rng) {
+        let is_known = self.nat.kind == NatKind::Sequential;
         self.questions.clear();
         if self.mirrors.is_empty() {
             return;
         }
         self.asked_at = Some(now);
         self.judged_at = Some(now + PATIENCE);
-        for (place, &mirror) in (0..).zip(&self.mirrors) {
+        let first = self.mirrors.iter().find(|mirror| mirror.is_ipv4());
+        let latest = first
+            .filter(|_| is_known)
+            .map(|mirror| (mirror, Some(side)));
+        let all = self.mirrors.iter().map(|mirror| (mirror, None));
+        for (place, (&mirror, side)) in (0..).zip(all.chain(latest)) {
             let mut transaction = [0; 12];
             rng.fill_bytes(&mut transaction);
             self.questions.push(Question {
                 mirror,
+                side,
                 transaction,
                 tries: 0,
                 next: Some(now + APART * place),
@@ -76,13 +87,13 @@ impl Mirror {
     }
 
     /// The next question that is due.
-    pub fn due(&mut self, now: Duration) -> Option<(SocketAddr, Datagram)> {
+    pub fn due(&mut self, now: Duration) -> Option<(Path, Datagram)> {
         let is_due = |q: &&mut Question| q.next.is_some_and(|at| now >= at);
         let question = self.questions.iter_mut().find(is_due)?;
         question.tries += 1;
         question.next = (question.tries < TRIES).then(|| now + PAUSE * u32::from(question.tries));
         let request = stun::request(&question.transaction);
-        Some((question.mirror, request.iter().copied().collect()))
+        Some((question.path(), request.iter().copied().collect()))
     }
 
     pub fn deadline(&self) -> Option<Duration> {
@@ -91,11 +102,11 @@ impl Mirror {
     }
 
     /// Takes an answer. False if it is none of ours.
-    pub fn take(&mut self, from: SocketAddr, bytes: &[u8], now: Duration) -> bool {
+    pub fn take(&mut self, from: Path, bytes: &[u8], now: Duration) -> bool {
         let Some((transaction, seen)) = stun::parse_response(bytes) else {
             return false;
         };
-        let asked = |q: &&mut Question| q.mirror == from && q.transaction == transaction;
+        let asked = |q: &&mut Question| q.path() == from && q.transaction == transaction;
         let Some(question) = self.questions.iter_mut().find(asked) else {
             return false;
         };
@@ -126,6 +137,17 @@ impl Mirror {
         true
     }
 
+    /// The port that was opened for this round, when it is over.
+    pub fn done_side(&mut self) -> Option<SideId> {
+        if self.judged_at.is_some() {
+            return None;
+        }
+        self.questions.iter_mut().find_map(|q| {
+            q.next = q.next.filter(|_| q.side.is_none());
+            q.side.take()
+        })
+    }
+
     /// What we know of ourselves, if it is not too old: from where we are seen, newest first.
     pub fn seen(&self, now: Duration) -> ArrayVec<SocketAddr, 4> {
         let is_fresh = self.asked_at.is_some_and(|at| now < at + KEPT);
@@ -144,7 +166,8 @@ impl Mirror {
     }
 
     fn nat_of(&self, hosts: &[SocketAddr]) -> Nat {
-        let v4 = self.questions.iter().filter(|q| q.mirror.is_ipv4());
+        let own_port = self.questions.iter().filter(|q| q.side.is_none());
+        let v4 = own_port.filter(|q| q.mirror.is_ipv4());
         let asked = v4.clone().count();
         let seen: ArrayVec<SocketAddr, MAX_MIRRORS> = v4.filter_map(|q| q.seen).collect();
         let (kind, step) = match seen.as_slice() {
@@ -159,6 +182,15 @@ impl Mirror {
             },
         };
         Nat { kind, step }
+    }
+}
+
+impl Question {
+    fn path(&self) -> Path {
+        match self.side {
+            Some(side) => Path::Side(side, self.mirror),
+            None => Path::Udp(self.mirror),
+        }
     }
 }
 
@@ -188,6 +220,7 @@ fn picked(mirrors: &[SocketAddr]) -> ArrayVec<SocketAddr, MAX_MIRRORS> {
 }
 
 const MAX_MIRRORS: usize = 6;
+const MAX_QUESTIONS: usize = MAX_MIRRORS + 1;
 /// Between two questions, so that they come to the NAT in this order.
 const APART: Duration = Duration::from_millis(4);
 const TRIES: u8 = 4;
@@ -232,17 +265,20 @@ mod tests {
     fn learn(ports: [u16; 4]) -> (Mirror, bool) {
         let mut mirror = Mirror::default();
         assert!(mirror.set(&mirrors()));
-        mirror.ask(Duration::ZERO, &mut ChaCha20Rng::from_seed([1; 32]));
+        mirror.ask(7, Duration::ZERO, &mut ChaCha20Rng::from_seed([1; 32]));
         let mut sent = Vec::new();
         for at in 0..20 {
             sent.extend(std::iter::from_fn(|| mirror.due(at * MILLI)));
         }
-        let order: Vec<SocketAddr> = sent.iter().map(|(to, _)| *to).collect();
+        let order: Vec<SocketAddr> = sent.iter().filter_map(|(to, _)| to.udp()).collect();
         assert_eq!(order, mirrors());
         for ((to, request), port) in sent.iter().zip(ports) {
             let transaction = stun::parse_request(request).expect("a request");
             let response = stun::response(&transaction, seen_at(port));
-            assert!(!mirror.take(seen_at(9), &response, 30 * MILLI), "not asked");
+            assert!(
+                !mirror.take(Path::Udp(seen_at(9)), &response, 30 * MILLI),
+                "not asked"
+            );
             if port != 0 {
                 assert!(mirror.take(*to, &response, 30 * MILLI));
             }
@@ -292,7 +328,7 @@ mod tests {
         assert_eq!(mirror.deadline(), None);
         mirror.set(&mirrors());
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
-        mirror.ask(Duration::ZERO, &mut rng);
+        mirror.ask(7, Duration::ZERO, &mut rng);
         let mut sent = 0;
         while let Some(at) = mirror.deadline() {
             mirror.judge(&[], at);
@@ -302,9 +338,37 @@ mod tests {
         }
         assert_eq!(sent, mirrors().len() * usize::from(TRIES));
         assert_eq!(mirror.nat().kind, NatKind::Blocked);
-        mirror.ask(FRESH - MILLI, &mut rng);
+        mirror.ask(7, FRESH - MILLI, &mut rng);
         assert_eq!(mirror.deadline(), None, "asked just now");
-        mirror.ask(FRESH, &mut rng);
+        mirror.ask(7, FRESH, &mut rng);
         assert!(mirror.deadline().is_some());
+    }
+
+    /// The ports by which mirrors know us were given out long ago: a new one tells where the NAT is.
+    #[test]
+    fn a_nat_that_counts_is_asked_from_a_fresh_port() {
+        let (mut mirror, _) = learn([40, 41, 42, 43]);
+        assert_eq!(mirror.done_side(), None);
+        let mut rng = ChaCha20Rng::from_seed([2; 32]);
+        let at = Duration::from_secs(30);
+        mirror.ask(9, at, &mut rng);
+        let mut sent: Vec<_> = std::iter::from_fn(|| mirror.due(at + 20 * MILLI)).collect();
+        assert_eq!(sent.len(), 5);
+        let (path, request) = sent.pop().expect("five");
+        assert_eq!(path, Path::Side(9, mirrors()[0]));
+        for ((from, request), port) in sent
+            .iter()
+            .chain([&(path, request)])
+            .zip([40, 41, 42, 43, 900])
+        {
+            let transaction = stun::parse_request(request).expect("a request");
+            let response = stun::response(&transaction, seen_at(port));
+            assert!(mirror.take(*from, &response, at + 50 * MILLI));
+        }
+        assert_eq!(mirror.done_side(), None, "not judged yet");
+        assert!(mirror.judge(&[], at + 50 * MILLI));
+        assert_eq!(mirror.nat().kind, NatKind::Sequential);
+        assert_eq!(mirror.seen(at).first(), Some(&seen_at(900)));
+        assert_eq!((mirror.done_side(), mirror.done_side()), (Some(9), None));
     }
 }

@@ -9,7 +9,7 @@ use super::candidates::{Candidate, Candidates, Kind, Place};
 use super::checks::{self, Birthday};
 use super::message::Message;
 use super::session::Reserve;
-use super::types::{Now, Output, Path, SideId};
+use super::types::{Now, Output, SideId};
 use crate::api::{NatKind, PathKind};
 use crate::peer::PeerId;
 
@@ -51,17 +51,19 @@ impl Phone {
 
     /// A call begins: finds out how we are seen from outside.
     pub(super) fn look_into_mirrors(&mut self, now: Now) {
-        self.mirror.ask(now.mono, &mut self.rng);
+        let side = self.free_sides(1).start;
+        self.mirror.ask(side, now.mono, &mut self.rng);
         self.step_mirror(now);
     }
 
     /// Sends the questions that are due, and tells what the answers have shown.
     pub(super) fn step_mirror(&mut self, now: Now) {
-        while let Some((mirror, question)) = self.mirror.due(now.mono) {
-            let path = Path::Udp(mirror);
+        while let Some((path, question)) = self.mirror.due(now.mono) {
             self.out.push_back(Output::Transmit(path, question));
         }
         if self.mirror.judge(&self.me.addresses, now.mono) {
+            let side = self.mirror.done_side();
+            self.out.extend(side.map(Output::CloseSide));
             self.look_around(now);
         }
     }
@@ -79,7 +81,8 @@ impl Phone {
         }
         self.me.addresses = addresses;
         self.mirror.forget();
-        self.mirror.ask_anew(now.mono, &mut self.rng);
+        let side = self.free_sides(1).start;
+        self.mirror.ask_anew(side, now.mono, &mut self.rng);
         self.rooms.renew(None, now.mono);
         self.step_mirror(now);
         self.step_rooms(now);
@@ -96,7 +99,8 @@ impl Phone {
 
     pub(super) fn take_mirrors(&mut self, mirrors: &[std::net::SocketAddr], now: Now) {
         if self.mirror.set(mirrors) {
-            self.mirror.ask_anew(now.mono, &mut self.rng);
+            let side = self.free_sides(1).start;
+            self.mirror.ask_anew(side, now.mono, &mut self.rng);
             self.step_mirror(now);
         }
     }
@@ -198,8 +202,7 @@ impl Phone {
     pub(super) fn adrift(&mut self, peer: PeerId, now: Now) {
         if self.is_wanted(&peer) {
             self.want_rooms(peer, now);
-            self.mirror.ask(now.mono, &mut self.rng);
-            self.step_mirror(now);
+            self.look_into_mirrors(now);
             self.out.push_back(Output::Seek(peer));
             return;
         }
@@ -214,12 +217,17 @@ impl Phone {
         if self.call_with(&peer).is_none() || !self.searches.allow(peer, now.mono) {
             return;
         }
-        let first = self.next_side;
-        self.next_side = first.wrapping_add(SideId::from(checks::SIDES));
-        let sides = first..self.next_side;
+        let sides = self.free_sides(SideId::from(checks::SIDES));
         self.with_session(&peer, now, |session, io| {
             session.search(birthday, sides, io);
         });
+    }
+
+    /// Numbers for ports beside the phone's own.
+    fn free_sides(&mut self, count: SideId) -> std::ops::Range<SideId> {
+        let first = self.next_side;
+        self.next_side = first.wrapping_add(count);
+        first..self.next_side
     }
 
     fn reserve(&self, peer: &PeerId) -> Reserve {
