@@ -93,7 +93,7 @@ impl Place {
             .filter(|candidate| self.believes(candidate, theirs))
             .copied()
             .collect();
-        list.sort_by_key(|candidate| rank(candidate));
+        list.sort_by_key(rank);
         list
     }
 

@@ -27,7 +27,7 @@ impl Phone {
             Message::About { name, hints } => self.take_about(peer, name, &hints, now),
             Message::Reach(reach) => self.take_reach(peer, reach, now),
             Message::ReachOk { version } => self.take_reach_ok(peer, version),
-            Message::Candidates(theirs) => self.take_candidates(peer, theirs, now),
+            Message::Candidates(theirs) => self.take_candidates(peer, *theirs, now),
             Message::Room(told) => self.take_told_room(peer, &told, now),
         }
         self.update_wanted(peer, now);

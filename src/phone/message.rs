@@ -39,7 +39,7 @@ pub enum Message {
     /// That version of it has come.
     ReachOk { version: u32 },
     /// Where the sender may be reached just now, and what its NAT does.
-    Candidates(Candidates),
+    Candidates(Box<Candidates>),
     /// A room at a reflector, and the token of the receiver's leg.
     Room(Told),
 }
@@ -213,7 +213,7 @@ impl Message {
             REACH_OK => Message::ReachOk {
                 version: u32::from_le_bytes(take(&mut rest)?),
             },
-            CANDIDATES => Message::Candidates(candidates(&mut rest)?),
+            CANDIDATES => Message::Candidates(Box::new(candidates(&mut rest)?)),
             ROOM => Message::Room(Told {
                 room: u64::from_le_bytes(take(&mut rest)?),
                 token: take(&mut rest)?,
@@ -454,7 +454,7 @@ mod tests {
                 token: [9; 16],
                 servers: card.hints.clone(),
             }),
-            Message::Candidates(Candidates {
+            Message::Candidates(Box::new(Candidates {
                 nat: Nat {
                     kind: NatKind::Sequential,
                     step: -2,
@@ -464,7 +464,7 @@ mod tests {
                     .zip(card.hints.iter().cycle())
                     .map(|(kind, &address)| Candidate { kind, address })
                     .collect(),
-            }),
+            })),
             Message::About {
                 name: card.name,
                 hints: card.hints,

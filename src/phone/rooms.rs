@@ -55,6 +55,15 @@ pub enum Change {
     Lost(PeerId, Leg),
 }
 
+/// What a datagram from a reflector was.
+#[derive(Debug, PartialEq)]
+pub enum Taken<'a> {
+    /// About a leg; perhaps there is something to answer at once.
+    Control(Option<Box<Datagram>>),
+    /// From the other end of that leg.
+    Carried(Leg, &'a [u8]),
+}
+
 impl Rooms {
     /// Whether rooms should be asked for now: none answers, and none was asked for just now.
     pub fn want(&mut self, peer: PeerId, now: Duration) -> bool {
@@ -164,13 +173,13 @@ impl Rooms {
         change
     }
 
-    /// Takes what came from a reflector: `Ok` with what to answer, or else whose leg carried what.
+    /// Takes what came from a reflector. `None` for everything else.
     pub fn take<'a>(
         &mut self,
         from: SocketAddr,
         bytes: &'a [u8],
         now: Duration,
-    ) -> Option<Result<Option<Datagram>, (Leg, &'a [u8])>> {
+    ) -> Option<Taken<'a>> {
         let packet = reflect::parse(bytes)?;
         let (room, leg) = match &packet {
             reflect::Packet::Relay(relay) => (relay.room, None),
@@ -185,10 +194,10 @@ impl Rooms {
         })?;
         match packet {
             reflect::Packet::Relay(relay) if binding.is_bound(now) => {
-                Some(Err((binding.leg(), relay.inner)))
+                Some(Taken::Carried(binding.leg(), relay.inner))
             }
             reflect::Packet::Relay(_) => None,
-            _ => Some(Ok(binding.handle(bytes, now))),
+            _ => Some(Taken::Control(binding.handle(bytes, now).map(Box::new))),
         }
     }
 
@@ -351,14 +360,14 @@ impl Phone {
     pub(super) fn take_reflected(&mut self, from: SocketAddr, bytes: &[u8], now: Now) -> bool {
         match self.rooms.take(from, bytes, now.mono) {
             None => false,
-            Some(Err((leg, inner))) => {
+            Some(Taken::Carried(leg, inner)) => {
                 self.receive_from(Path::Reflected(leg), inner, now);
                 true
             }
-            Some(Ok(answer)) => {
+            Some(Taken::Control(answer)) => {
                 if let Some(answer) = answer {
                     self.out
-                        .push_back(Output::Transmit(Path::Udp(from), answer));
+                        .push_back(Output::Transmit(Path::Udp(from), *answer));
                 }
                 self.step_rooms(now);
                 true
@@ -385,3 +394,147 @@ const NEXT_SERVER: Duration = Duration::from_millis(800);
 const DOUBT: Duration = Duration::from_secs(3);
 /// How long a reflector may be silent altogether.
 const GIVE_UP: Duration = Duration::from_secs(12);
+
+#[cfg(test)]
+mod tests {
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::phone::wire;
+
+    const ROOM: u64 = 77;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn server(port: u16) -> SocketAddr {
+        ([198, 18, 0, 1], port).into()
+    }
+
+    fn peer() -> PeerId {
+        let seed = crate::peer::Seed::from_bytes([1; 32]);
+        crate::peer::Identity::from_seed(&seed).id()
+    }
+
+    fn room(servers: &[SocketAddr]) -> Room {
+        Room {
+            servers: servers.iter().copied().collect(),
+            room: ROOM,
+            tokens: [[1; 16], [2; 16]],
+        }
+    }
+
+    fn place() -> Place {
+        Place {
+            hosts: vec![([192, 168, 1, 2], 4000).into()],
+            ..Place::default()
+        }
+    }
+
+    /// Everything that is sent up to then: when, where to, and which kind.
+    fn run(rooms: &mut Rooms, until: u64) -> Vec<(u64, SocketAddr, u8)> {
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let mut sent = Vec::new();
+        for at in 0..until {
+            while let Some((to, datagram)) = rooms.due(ms(at), &mut rng) {
+                sent.push((at, to, datagram[0]));
+            }
+            while rooms.change(ms(at)).is_some() {}
+        }
+        sent
+    }
+
+    #[test]
+    fn a_room_is_asked_for_once_and_told_once() {
+        let (mut rooms, peer) = (Rooms::default(), peer());
+        assert!(rooms.want(peer, ms(0)) && !rooms.want(peer, ms(1)));
+        rooms.add_own(peer, &room(&[server(9)]), &place(), ms(2));
+        assert!(!rooms.want(peer, ms(3) + BETWEEN_ROOMS), "one is there");
+        let told = rooms.untold(&peer).expect("to be told");
+        assert_eq!((told.room, told.token), (ROOM, [2; 16]));
+        assert_eq!(rooms.untold(&peer), None);
+        rooms.tell_again(&peer);
+        assert!(rooms.untold(&peer).is_some(), "a new session knows nothing");
+        rooms.drop(&peer);
+        assert_eq!(rooms.deadline(), None);
+    }
+
+    #[test]
+    fn a_silent_address_is_exchanged_for_the_next_and_a_silent_reflector_given_up() {
+        let (mut rooms, peer) = (Rooms::default(), peer());
+        let servers = [server(1), server(2)];
+        rooms.add_own(peer, &room(&servers), &place(), ms(0));
+        let sent = run(&mut rooms, 30_000);
+        let first = sent.iter().filter(|(_, to, _)| *to == servers[0]);
+        let last = first.map(|(at, ..)| *at).max();
+        assert!(last < Some(NEXT_SERVER.as_millis() as u64 + 1000));
+        assert!(sent.iter().any(|(_, to, _)| *to == servers[1]));
+        assert!(sent.len() < 20, "{}", sent.len());
+        assert_eq!(rooms.deadline(), None);
+        assert!(rooms.want(peer, ms(30_000)), "there is none any more");
+    }
+
+    #[test]
+    fn a_peer_tells_of_few_rooms_and_of_none_at_home() {
+        let (mut rooms, peer) = (Rooms::default(), peer());
+        let told = |room, server| Told {
+            room,
+            token: [2; 16],
+            servers: vec![server],
+        };
+        rooms.add_told(peer, &told(0, ([127, 0, 0, 1], 9).into()), &place(), ms(0));
+        assert_eq!(rooms.deadline(), None);
+        for number in 1..100 {
+            rooms.add_told(peer, &told(number, server(9)), &place(), ms(0));
+        }
+        let sent = run(&mut rooms, 1).len();
+        assert_eq!(sent, MAX_LEGS);
+        assert_eq!(rooms.untold(&peer), None, "the peer knows its own rooms");
+    }
+
+    #[test]
+    fn what_is_framed_for_one_leg_is_taken_at_the_other_once_bound() {
+        let (mut rooms, peer) = (Rooms::default(), peer());
+        rooms.add_own(peer, &room(&[server(9)]), &place(), ms(0));
+        let other = Leg {
+            server: server(9),
+            room: ROOM,
+            leg: 1,
+        };
+        let inner = wire::hello(7, &[1; wire::NOISE1]);
+        let (to, relay) = framed(other, &inner).expect("may be carried");
+        assert_eq!(to, Path::Udp(server(9)));
+        assert!(rooms.take(server(9), &relay, ms(0)).is_none(), "not bound");
+        run(&mut rooms, 1);
+        let (room, leg) = (ROOM, 0);
+        let proof = [3; 16];
+        let chal = reflect::chal(&reflect::Chal { room, leg, proof });
+        assert!(
+            rooms.take(server(8), &chal, ms(1)).is_none(),
+            "from elsewhere"
+        );
+        assert!(matches!(
+            rooms.take(server(9), &chal, ms(1)),
+            Some(Taken::Control(Some(_)))
+        ));
+        let (met, seen) = (true, server(4));
+        let bound = reflect::bound(&reflect::Bound {
+            room,
+            leg,
+            met,
+            seen,
+        });
+        assert!(matches!(
+            rooms.take(server(9), &bound, ms(2)),
+            Some(Taken::Control(None))
+        ));
+        let leg = Leg { leg: 0, ..other };
+        assert_eq!(rooms.change(ms(2)), Some(Change::Bound(peer, leg)));
+        assert_eq!(rooms.bound(&peer, ms(2)).as_slice(), [leg]);
+        let taken = rooms.take(server(9), &relay, ms(3));
+        assert_eq!(taken, Some(Taken::Carried(leg, &inner[..])));
+        assert!(rooms.take(server(8), &relay, ms(3)).is_none());
+        assert_eq!(rooms.change(ms(40_000)), Some(Change::Lost(peer, leg)));
+    }
+}

@@ -90,7 +90,7 @@ impl Session {
         if told == Some(&candidates) || told.is_none() && candidates.list.is_empty() {
             return;
         }
-        let message = Message::Candidates(candidates.clone());
+        let message = Message::Candidates(Box::new(candidates.clone()));
         self.places.told = Some((candidates, io.now));
         self.send(&message, io);
         self.look(place, io);
