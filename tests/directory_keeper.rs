@@ -121,8 +121,8 @@ fn who_is_called_while_both_are_just_coming_is_found() {
     world.run(seconds(1));
     assert_eq!(located(&world, 1), [7; 38]);
 
+    world.tell(0, Input::Standing(State::Off));
     world.online(0, false);
-    world.store.clear();
     world.restart(1, 9, 0);
     world.tell(1, Input::Seek(id));
     world.run(seconds(5));

@@ -176,10 +176,11 @@ impl Friend {
         self.fresh(now).is_some()
     }
 
-    /// We have only begun to look, and he too may just be coming: his record would be pushed to us.
+    /// We have only begun to look, and he too may just be coming, or coming back: his record would
+    /// be pushed to us.
     pub fn is_looked_for(&self, now: Moment) -> bool {
         let begun = self.since.is_none_or(|since| now.mono < since + LOOK);
-        self.seen.is_none() && begun && self.places.iter().any(|place| !place.slot)
+        begun && self.places.iter().any(|place| !place.slot)
     }
 
     pub fn presence(&self, now: Moment, online: bool) -> (Announced, Option<u64>) {
