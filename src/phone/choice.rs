@@ -15,6 +15,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::types::Path;
+use super::way::{MEASURE, PROOF_LASTS, SURE, Way, class, gather, patience};
 use crate::api::PathKind;
 
 /// See the [module](self).
@@ -44,27 +45,6 @@ struct Trial {
     path: Path,
     since: Duration,
     asked_at: Duration,
-}
-
-#[derive(Debug)]
-struct Way {
-    path: Path,
-    kind: PathKind,
-    /// When the peer first answered there, in a row of answers.
-    proven_at: Option<Duration>,
-    /// When it answered last.
-    answered_at: Option<Duration>,
-    /// When the other end said that it has our answer there.
-    ready_at: Option<Duration>,
-    /// Smoothed round trip and how many answers made it.
-    rtt: Duration,
-    samples: u32,
-    /// Challenges since the last answer.
-    unanswered: u8,
-    next: Option<Duration>,
-    /// It fell silent: not before then again.
-    banned_until: Duration,
-    fell: u32,
 }
 
 /// What the newest packet of the peer's stream is a reason for.
@@ -441,114 +421,6 @@ impl Choice {
     }
 }
 
-impl Way {
-    fn new(path: Path, kind: PathKind) -> Way {
-        Way {
-            path,
-            kind,
-            proven_at: None,
-            answered_at: None,
-            ready_at: None,
-            rtt: Duration::ZERO,
-            samples: 0,
-            unanswered: 0,
-            next: None,
-            banned_until: Duration::ZERO,
-            fell: 0,
-        }
-    }
-
-    /// Asks it now, and as often as a new one.
-    fn ask(&mut self, now: Duration) {
-        self.unanswered = 0;
-        self.next = Some(now);
-    }
-
-    fn take_answer(&mut self, rtt: Duration, now: Duration) {
-        if !self.is_proven(now) {
-            self.proven_at = Some(now);
-        }
-        self.answered_at = Some(now);
-        self.unanswered = 0;
-        self.rtt = match self.samples {
-            0 => rtt,
-            _ => (self.rtt * 3 + rtt) / 4,
-        };
-        self.samples += 1;
-        // Soon again, until the round trip can be believed.
-        let pause = if self.samples < SURE { SOON } else { MEASURE };
-        self.next = Some(now + pause);
-    }
-
-    /// The peer answered here not long ago.
-    fn is_proven(&self, now: Duration) -> bool {
-        self.answered_at.is_some_and(|at| now < at + PROOF_LASTS)
-    }
-
-    fn is_agreed(&self, now: Duration) -> bool {
-        let is_ready = self.ready_at.is_some_and(|at| now < at + PROOF_LASTS);
-        is_ready && self.is_proven(now) && now >= self.banned_until
-    }
-
-    /// It was the present path and fell silent: each time it has to wait longer for its return.
-    fn fall(&mut self, now: Duration) {
-        self.fell += 1;
-        self.banned_until = now + BAN * (1 << self.fell.min(4));
-        self.doubt(now);
-    }
-
-    /// Answers from before that moment count no more.
-    fn doubt(&mut self, since: Duration) {
-        let is_old = |at: &mut Duration| *at <= since;
-        self.answered_at.take_if(is_old);
-        self.ready_at.take_if(is_old);
-    }
-
-    /// Nobody answers at an address that was only worth a try.
-    fn is_useless(&self) -> bool {
-        let is_kept = matches!(self.path, Path::Circuit(_) | Path::Reflected(_));
-        !is_kept && self.next.is_none() && self.unanswered >= patience(self.path)
-    }
-
-    /// Round trip, with a little for the ways that live from a hole in a NAT.
-    fn score(&self) -> Duration {
-        let is_v6 = self.path.udp().is_some_and(|address| address.is_ipv6());
-        let handicap = match self.kind {
-            PathKind::Direct if is_v6 => Duration::ZERO,
-            PathKind::Direct => Duration::from_millis(1),
-            _ => Duration::from_millis(3),
-        };
-        self.rtt + handicap
-    }
-}
-
-/// Straight, by a reflector, by a circuit.
-fn class(kind: PathKind) -> u8 {
-    match kind {
-        PathKind::Direct | PathKind::Punched => 0,
-        PathKind::Reflected => 1,
-        PathKind::Circuit => 2,
-    }
-}
-
-/// How often a way is asked that does not answer.
-fn patience(path: Path) -> u8 {
-    match path {
-        // The other end may bind its leg a little later.
-        Path::Reflected(_) => 10,
-        Path::Circuit(_) => 5,
-        Path::Udp(_) | Path::Side(..) => 3,
-    }
-}
-
-/// How long after the first direct way others may still come, of which the best is taken.
-fn gather(kind: PathKind) -> Duration {
-    match class(kind) {
-        0 => Duration::from_millis(120),
-        _ => Duration::ZERO,
-    }
-}
-
 const MAX_WAYS: usize = 16;
 const BETWEEN_CHALLENGES: Duration = Duration::from_millis(100);
 /// Voice comes every 20 ms; even a bad line does not hold it up so long.
@@ -559,19 +431,10 @@ const BETWEEN_SEARCHES: Duration = Duration::from_millis(250);
 /// How long a chosen path is kept though the other end's stream comes from elsewhere.
 const SETTLE: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Between two measurements of a way; also keeps NATs open on those that are not used.
-const MEASURE: Duration = Duration::from_secs(4);
-const SOON: Duration = Duration::from_millis(500);
-/// Two measurements may fail.
-const PROOF_LASTS: Duration = Duration::from_secs(13);
-/// Answers after which a round trip is believed.
-const SURE: u32 = 3;
 /// How much better another direct way has to be, at least.
 const MARGIN: Duration = Duration::from_millis(10);
 /// How long after a move nothing is compared.
 const COMPARE_AFTER: Duration = Duration::from_secs(5);
-/// How long a way that fell silent is not chosen again, doubled each time.
-const BAN: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -41,6 +41,7 @@ mod plain;
 pub mod pow;
 mod reach;
 pub mod reflect;
+mod reflected;
 mod replay;
 mod rooms;
 mod sas;
@@ -57,6 +58,7 @@ pub mod types;
 #[cfg(test)]
 mod vectors;
 mod view;
+mod way;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
