@@ -212,7 +212,7 @@ impl Phone {
             mirror: Mirror::default(),
             mapped: None,
             rooms: Rooms::default(),
-            searches: Tally::new(1, SEARCHES_IN),
+            searches: Tally::new(MAX_SEARCHES, SEARCHES_IN),
             next_side: 0,
             saves: BTreeMap::new(),
             next_save: 1,
@@ -320,6 +320,7 @@ impl Phone {
                 self.remember_address(peer, now);
             }
             Heard::Silent => self.search_ways(peer, now),
+            Heard::Apart => self.look_again(peer, now),
             Heard::Adrift => self.adrift(peer, now),
             Heard::Stuck(birthday) => self.search_ports(peer, birthday, now),
         }
@@ -543,5 +544,6 @@ const MAX_CALLS: usize = 2;
 /// How often one contact may ring without an answer in [`RINGS_IN`].
 const MAX_RINGS: usize = 3;
 const RINGS_IN: Duration = Duration::from_secs(300);
-/// Between two birthday searches for the same peer.
+/// Birthday searches for the same peer: somebody has talked with him meanwhile.
+const MAX_SEARCHES: usize = 4;
 const SEARCHES_IN: Duration = Duration::from_secs(180);

@@ -198,6 +198,18 @@ impl Phone {
         self.step_rooms(now);
     }
 
+    /// A call runs over others for a while already: looks again whether there is a direct path, and
+    /// whether a reflector can be reached.
+    pub(super) fn look_again(&mut self, peer: PeerId, now: Now) {
+        self.look_into_mirrors(now);
+        let is_circuit = |session: &super::Session| session.kind() == PathKind::Circuit;
+        if self.session_with(&peer).is_some_and(is_circuit) {
+            self.want_rooms(peer, now);
+        }
+        let place = self.place(now);
+        self.with_session(&peer, now, |session, io| session.look_again(&place, io));
+    }
+
     /// Nothing comes over the present path. Whoever is in need of the session looks for another.
     pub(super) fn adrift(&mut self, peer: PeerId, now: Now) {
         if self.is_wanted(&peer) {

@@ -82,6 +82,7 @@ impl Session {
         self.send_tick(frame.as_ref(), io);
         self.timers.set(Timer::Tick, next);
         self.miss(io);
+        self.miss_direct(io.now);
     }
 
     /// The peer is heard again: media goes on at once.

@@ -5,6 +5,7 @@
 //! spoken. It is open, and may ring, from epoch 1 on. It knows nothing of calls or contacts: it
 //! hands up [`Heard`]s. Every loop here is bounded, and nothing a peer sends makes it grow.
 
+mod again;
 mod clockwork;
 mod exchange;
 mod packets;
@@ -59,6 +60,8 @@ pub enum Heard {
     Silent,
     /// Nothing comes over the present path any more; another one would be welcome.
     Adrift,
+    /// A call has gone on for a while without a direct path: see [`Session::look_again`].
+    Apart,
     /// No direct path is found by the peer's candidates: see [`Session::search`].
     Stuck(Birthday),
     /// Nothing is left of the session.

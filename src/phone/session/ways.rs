@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use super::again::Again;
 use super::{Heard, Io, Session, Stage};
 use crate::api::PathKind;
 use crate::phone::candidates::{Candidates, Kind, Place};
@@ -40,6 +41,7 @@ pub(super) struct Places {
     sides: Option<Sides>,
     /// Since when the session runs on a direct path.
     direct_since: Option<Duration>,
+    again: Again,
 }
 
 /// Ports that were opened for a birthday search.
@@ -132,6 +134,12 @@ impl Session {
         self.ask_ways(io);
     }
 
+    /// Looks for a direct path again, and has the other end look too.
+    pub fn look_again(&mut self, place: &Place, io: &mut Io<'_>) {
+        self.places.told = None;
+        self.look_around(place, io);
+    }
+
     /// Neither end's candidates have led to a path, and a birthday search might.
     pub fn search(&mut self, birthday: Birthday, sides: Range<SideId>, io: &mut Io<'_>) {
         self.checks.search(birthday, &sides, io.now);
@@ -212,6 +220,14 @@ impl Session {
         self.ask_ways(io);
         if io.now >= since + DRIFT_AFTER && io.now >= self.drifted_at + BETWEEN_DRIFTS {
             self.drift(io);
+        }
+    }
+
+    /// In a call: whether a direct path is missed for long.
+    pub(super) fn miss_direct(&mut self, now: Duration) {
+        let is_met = self.is_direct() || self.places.reserve != Reserve::Open;
+        if self.places.again.is_due(is_met, now) {
+            self.events.push_back(Heard::Apart);
         }
     }
 
