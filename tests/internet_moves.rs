@@ -96,6 +96,7 @@ fn a_router_reboots() {
                     Some(_) => format!("router reboots, new address, {home:?}"),
                 };
                 goes_on(&mut world, &name, at, SECOND, 4);
+                assert!(world.is_direct(), "{name}: and is direct again");
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::World;
 use common::homes::{Home, Homes};
 use common::nat::Rules;
-use common::talks::SECOND;
+use common::talks::{SECOND, is_direct};
 use twocan::api::{CallState, PathKind};
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -150,6 +150,52 @@ fn an_end_goes_where_there_is_no_udp() {
             assert_eq!(world.path(end), Some(PathKind::Circuit));
         }
     }
+}
+
+/// A cut that lasts, and then is mended: the direct path is taken again, without a gap.
+#[test]
+fn a_direct_path_that_is_back_is_taken_again() {
+    let mut world = World::at_homes(7, [Home::PortRestricted, Home::PortRestricted]);
+    world.call();
+    let outside = [0, 1].map(|side| world.homes().outside(side));
+    world.homes().net.sever(outside[0], outside[1]);
+    world.run(20 * SECOND);
+    assert_eq!(world.path(0), Some(PathKind::Reflected));
+    world.homes().net.mend();
+    let at = world.now;
+    assert!(
+        world.run_until(60 * SECOND, World::is_direct),
+        "never direct again"
+    );
+    println!("direct again {:?} after the cut was mended", world.now - at);
+    world.run(10 * SECOND);
+    for side in 0..2 {
+        assert!(world.path(side).is_some_and(is_direct));
+        assert!(world.longest_gap(side, at) <= 40 * MILLI);
+    }
+}
+
+/// The second call of two friends is as direct as the first.
+#[test]
+fn calls_one_after_the_other_are_all_direct() {
+    let mut world = World::at_homes(8, [Home::Symmetric, Home::PortRestricted]);
+    for number in 0..4 {
+        let talk = world.call();
+        assert!(talk.is_direct(), "call {number}: {talk:?}");
+        world.hang_up(number % 2);
+        world.run(if number == 1 {
+            200 * SECOND
+        } else {
+            2 * SECOND
+        });
+        for side in 0..2 {
+            world.sides[side].events.clear();
+            world.sides[side].heard.clear();
+        }
+    }
+    world.run(200 * SECOND);
+    let ports = world.homes().ports.len();
+    assert_eq!(ports, 0, "the ports of the search are closed at last");
 }
 
 /// Nothing is left to wake up for, and nothing is sent any more.
