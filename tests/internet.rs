@@ -1,6 +1,11 @@
 //! Any two homes are connected: every pair of kinds of routers, both directions, and homes that
 //! share a router. `--nocapture` prints a table of all calls.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the table of what came of each call, for --nocapture"
+)]
+
 mod common;
 
 use std::net::IpAddr;

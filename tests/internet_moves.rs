@@ -1,6 +1,11 @@
 //! A call goes on whatever happens to the network under it, without being dialled again and without
 //! going back and forth between paths.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the table of what came of each call, for --nocapture"
+)]
+
 mod common;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,9 +34,9 @@ fn talking(seed: u8, homes: [Home; 2]) -> World {
 fn goes_on(world: &mut World, name: &str, at: Duration, within: Duration, moves: usize) {
     let before = [0, 1].map(|side| world.moves(side));
     world.run(at + within + 10 * SECOND - world.now);
-    for side in 0..2 {
+    for (side, before) in before.into_iter().enumerate() {
         let away = world.longest_gap(side, at);
-        let moved = world.moves(side) - before[side];
+        let moved = world.moves(side) - before;
         let path = world.path(side).expect("a path");
         let away_ms = away.as_millis();
         println!("{name:<38} side {side}: away {away_ms:>5} ms, {moved} moves, {path:?}");
@@ -268,8 +273,8 @@ fn a_bad_line_is_no_reason_to_move() {
         let before = [0, 1].map(|side| world.moves(side));
         let at = world.now;
         world.run(60 * SECOND);
-        for side in 0..2 {
-            let moved = world.moves(side) - before[side];
+        for (side, before) in before.into_iter().enumerate() {
+            let moved = world.moves(side) - before;
             let heard = world.heard_since(side, at);
             let path = world.path(side);
             println!("bad line, {homes:?} side {side}: {moved} moves, {heard} frames, {path:?}");

@@ -1,5 +1,10 @@
 //! Who learns whose address, and what a peer can make a phone send to others.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the table of what came of each call, for --nocapture"
+)]
+
 mod common;
 
 use std::collections::BTreeMap;

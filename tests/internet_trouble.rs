@@ -1,5 +1,10 @@
 //! Calls that begin in a network where something is missing, or where everything happens at once.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the table of what came of each call, for --nocapture"
+)]
+
 mod common;
 
 use std::net::Ipv4Addr;
