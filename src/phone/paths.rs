@@ -192,8 +192,10 @@ impl Phone {
         session.path().udp().filter(|_| is_own)
     }
 
-    /// No voice comes: perhaps our NAT has forgotten us, so legs are bound anew.
+    /// No voice comes: perhaps our NAT has forgotten us, so legs are bound anew, and if others see us
+    /// at another address now, the peer is told.
     pub(super) fn search_ways(&mut self, peer: PeerId, now: Now) {
+        self.look_into_mirrors(now);
         self.rooms.renew(Some(&peer), now.mono);
         self.step_rooms(now);
     }
