@@ -5,6 +5,8 @@ mod bulletin;
 
 use bulletin::{START, World, pairwise, reach, seconds};
 use proptest::prelude::*;
+use std::time::Duration;
+
 use twocan::directory::{Announced, Input, Keeper, Moment, Name, Output, State};
 use twocan::peer::{Member, PeerId};
 
@@ -319,6 +321,17 @@ fn a_restart_with_a_clock_set_back_still_gets_its_record_in() {
 }
 
 #[test]
+fn who_comes_back_within_a_second_is_seen_at_once() {
+    let mut world = pair();
+    world.run(seconds(100));
+    world.tell(0, Input::Standing(State::Off));
+    assert_eq!(world.presence(1, 0), Announced::Offline);
+    world.run(Duration::from_millis(300));
+    world.restart(0, 9, 0);
+    assert_eq!(world.presence(1, 0), Announced::Available);
+}
+
+#[test]
 fn who_vanishes_is_offline_when_the_record_ends_or_somebody_says_so() {
     let mut world = pair();
     world.run(seconds(60));
@@ -496,7 +509,7 @@ fn seeking_a_stranger_ends_at_once() {
 #[test]
 fn more_contacts_than_can_be_served_do_no_harm() {
     let world = pair();
-    let mut keeper = Keeper::new([1; 32], &world.phones[0].identity);
+    let mut keeper = Keeper::new([1; 32], &world.phones[0].identity, 0);
     let mut circle = world.phones[0].circle.clone();
     let member = circle.members[0].clone();
     for number in 0..1100_u64 {
@@ -581,7 +594,7 @@ proptest! {
         },
     ) {
         let world = pair();
-        let mut keeper = Keeper::new([3; 32], &world.phones[1].identity);
+        let mut keeper = Keeper::new([3; 32], &world.phones[1].identity, 0);
         let mut mono = world.mono;
         let phone = &world.phones[1];
         let from = START as u32;

@@ -26,6 +26,12 @@ impl Clock {
         }
     }
 
+    /// Milliseconds since 1970.
+    pub(super) fn unix_millis() -> u64 {
+        let since_epoch = calendar().duration_since(UNIX_EPOCH);
+        since_epoch.map_or(0, |since| since.as_millis() as u64)
+    }
+
     /// When `instant` was, on the clock of [`Now::mono`].
     pub(super) fn mono(&self, instant: Instant) -> Duration {
         instant.saturating_duration_since(self.origin)

@@ -219,7 +219,10 @@ fn assemble(
     let id = identity.id();
     let device = DeviceKeys::from_secrets(**keys.device.x_secret(), *keys.device.d_secret());
     let keeper = match options.network {
-        Network::Public | Network::Private => Some(Keeper::new(random()?, &identity)),
+        Network::Public | Network::Private => {
+            let born = Clock::unix_millis();
+            Some(Keeper::new(random()?, &identity, born))
+        }
         Network::None => None,
     };
     let known = Surroundings::load(&home);

@@ -75,7 +75,7 @@ impl World {
         let identity = Identity::from_seed(&Seed::from_bytes([byte; 32]));
         let at = self.phones.len();
         self.phones.push(Phone {
-            keeper: Keeper::new([byte ^ 0xa5; 32], &identity),
+            keeper: Keeper::new([byte ^ 0xa5; 32], &identity, 0),
             identity,
             device: DeviceKeys::from_secrets([byte.wrapping_add(1); 32], [byte; 32]),
             circle: Circle {
@@ -120,8 +120,10 @@ impl World {
 
     /// Another process of the same phone: all that it knew is gone.
     pub fn restart(&mut self, at: usize, peer: u8, skew: i64) {
+        let millis = START * 1000 + self.mono.as_millis() as u64;
+        let born = millis.saturating_add_signed(1000 * skew);
         let phone = &mut self.phones[at];
-        phone.keeper = Keeper::new([peer; 32], &phone.identity);
+        phone.keeper = Keeper::new([peer; 32], &phone.identity, born);
         (phone.skew, phone.online) = (skew, false);
         phone.watched.clear();
         phone.blobs.clear();

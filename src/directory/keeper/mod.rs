@@ -122,13 +122,14 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// `seed` must be random, and another one each time.
-    pub fn new(seed: [u8; 32], identity: &Identity) -> Keeper {
+    /// `seed` must be random, and another one each time. `born`: milliseconds since 1970 as this
+    /// machine has them, so that who comes back within a second is newer than when he went.
+    pub fn new(seed: [u8; 32], identity: &Identity, born: u64) -> Keeper {
         Keeper {
             now: Moment::default(),
             offset: 0,
             online: false,
-            ours: Ours::new(seed, identity.blinder()),
+            ours: Ours::new(seed, identity.blinder(), born),
             theirs: Theirs::new(identity.id()),
             out: VecDeque::new(),
         }

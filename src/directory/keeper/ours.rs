@@ -50,7 +50,7 @@ struct Draft {
 }
 
 impl Ours {
-    pub fn new(seed: [u8; 32], blinder: Blinder) -> Ours {
+    pub fn new(seed: [u8; 32], blinder: Blinder, born: u64) -> Ours {
         Ours {
             blinder,
             rng: ChaCha20Rng::from_seed(seed),
@@ -62,7 +62,7 @@ impl Ours {
             settled: None,
             quiet: None,
             posts: BTreeMap::new(),
-            sequence: 0,
+            sequence: born,
             plan_at: Duration::ZERO,
         }
     }
