@@ -45,6 +45,7 @@ mod reflected;
 mod replay;
 mod rooms;
 mod sas;
+mod saves;
 mod session;
 mod sky;
 mod stranger;
@@ -77,12 +78,13 @@ use knock::HalfOpen;
 use message::Bye;
 use mirror::Mirror;
 use rooms::Rooms;
+use saves::AfterSave;
 use session::{Heard, Io, Session};
 use sky::Sky;
 use stranger::Strangers;
 use tally::Tally;
 use texts::Texts;
-use types::{Change, Input, Media, Now, Output, Path, SaveId, SideId};
+use types::{Input, Media, Now, Output, Path, SaveId, SideId};
 
 pub use paths::Surroundings;
 pub use view::{Load, Numbers, Snapshot};
@@ -161,15 +163,6 @@ struct Me {
     name: SafeText,
     addresses: Vec<SocketAddr>,
     auto_answer: bool,
-}
-
-/// What waits for a change to be on the disk.
-#[derive(Debug)]
-enum AfterSave {
-    Nothing,
-    Reply(RequestId, Done),
-    /// The new contact is safe here: now the other side may count on it.
-    Welcome(PeerId),
 }
 
 impl Phone {
@@ -461,31 +454,6 @@ impl Phone {
         self.with_session(&peer, now, |session, io| session.set_wanted(wanted, io.now));
     }
 
-    /// Asks for a change to be kept; `after` happens when it is.
-    fn save(&mut self, change: Change, after: AfterSave) {
-        let id = SaveId(self.next_save);
-        self.next_save += 1;
-        self.saves.insert(id, after);
-        self.circle_is_stale = true;
-        self.out.push_back(Output::Save(id, change));
-    }
-
-    fn saved(&mut self, id: SaveId, written: bool, now: Now) {
-        match self.saves.remove(&id) {
-            None | Some(AfterSave::Nothing) => {}
-            Some(AfterSave::Reply(request, done)) => {
-                let result = if written {
-                    Ok(done)
-                } else {
-                    Err(not_written())
-                };
-                self.reply(request, result);
-            }
-            Some(AfterSave::Welcome(peer)) if written => self.welcome(peer, now),
-            Some(AfterSave::Welcome(_)) => {}
-        }
-    }
-
     fn reply(&mut self, request: RequestId, result: Result<Done, Refusal>) {
         self.out.push_back(Output::Reply(request, result));
     }
@@ -529,13 +497,6 @@ impl std::fmt::Debug for Phone {
             .field("attempts", &self.attempts.len())
             .field("calls", &self.calls.len())
             .finish_non_exhaustive()
-    }
-}
-
-fn not_written() -> Refusal {
-    Refusal {
-        trouble: crate::api::Trouble::Other,
-        why: "it could not be written to the disk; the log says why".into(),
     }
 }
 

@@ -8,6 +8,7 @@
 mod again;
 mod clockwork;
 mod exchange;
+mod heard;
 mod packets;
 mod ways;
 
@@ -19,7 +20,7 @@ use rand_chacha::ChaCha20Rng;
 use crate::peer::{DeviceCert, PeerId};
 use crate::phone::challenge::Challenger;
 use crate::phone::channel::{Channel, Opened, Plain};
-use crate::phone::checks::{Birthday, Checks};
+use crate::phone::checks::Checks;
 use crate::phone::choice::Choice;
 use crate::phone::handshake::Finished;
 use crate::phone::kem::Offer;
@@ -33,48 +34,16 @@ use crate::phone::timer::{Timer, Timers};
 use crate::phone::types::{Datagram, Frame, MAX_OPUS, Output, Path, Paths};
 use crate::phone::wire::Data;
 
+pub use heard::{Heard, Loss};
+use ways::Places;
+pub use ways::Reserve;
+
 /// What the session needs from outside while it handles something.
 pub struct Io<'a> {
     pub now: Duration,
     pub unix: u64,
     pub rng: &'a mut ChaCha20Rng,
     pub out: &'a mut VecDeque<Output>,
-}
-
-/// What the session tells its owner.
-#[derive(Debug)]
-pub enum Heard {
-    /// Fresh quantum-safe keys stand and both ends have proven who they are.
-    Up,
-    Message(Message),
-    Voice(Frame),
-    /// The peer said farewell.
-    Bye(Bye),
-    /// Nothing authentic came for too long, or the peer proved to be somebody else.
-    Lost(Loss),
-    /// Nobody wanted anything of the session any more, so it says farewell.
-    Closed,
-    /// The session lives on another path now.
-    Moved,
-    /// Voice is not heard; all other ways are being asked.
-    Silent,
-    /// Nothing comes over the present path any more; another one would be welcome.
-    Adrift,
-    /// A call has gone on for a while without a direct path: see [`Session::look_again`].
-    Apart,
-    /// No direct path is found by the peer's candidates: see [`Session::search`].
-    Stuck(Birthday),
-    /// Nothing is left of the session.
-    Gone,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    Silence,
-    WrongIdentity,
-    KeysTooOld,
-    /// The peer breaks the protocol.
-    Protocol,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +57,6 @@ enum Stage {
     Drained,
     Dead,
 }
-
-use ways::Places;
-pub use ways::Reserve;
 
 pub struct Session {
     pub peer: PeerId,
