@@ -84,19 +84,19 @@ impl Net {
     pub fn receive(&mut self) -> Option<(Path, &[u8])> {
         self.is_sides_turn = !self.is_sides_turn;
         let (path, len) = if self.is_sides_turn {
-            self.from_sides().or_else(|| self.from_port())
+            self.at_a_side().or_else(|| self.at_the_port())
         } else {
-            self.from_port().or_else(|| self.from_sides())
+            self.at_the_port().or_else(|| self.at_a_side())
         }?;
         Some((path, &self.buffer[..len]))
     }
 
-    fn from_port(&mut self) -> Option<(Path, usize)> {
+    fn at_the_port(&mut self) -> Option<(Path, usize)> {
         let (from, len) = self.udp.receive(&mut self.buffer)?;
         Some((Path::Udp(from), len))
     }
 
-    fn from_sides(&mut self) -> Option<(Path, usize)> {
+    fn at_a_side(&mut self) -> Option<(Path, usize)> {
         let (side, from, len) = self.sides.receive(&mut self.buffer)?;
         Some((Path::Side(side, from), len))
     }

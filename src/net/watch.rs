@@ -18,7 +18,7 @@ pub struct Watch {
 
 #[derive(Debug)]
 enum Addresses {
-    Told(IfWatcher),
+    Told(Box<IfWatcher>),
     /// The system does not tell: it is time to look every now and then.
     Asked(Interval),
 }
@@ -27,7 +27,7 @@ impl Watch {
     /// Needs a running tokio runtime.
     pub fn start() -> Watch {
         let addresses = match IfWatcher::new() {
-            Ok(watcher) => Addresses::Told(watcher),
+            Ok(watcher) => Addresses::Told(Box::new(watcher)),
             Err(error) => Addresses::unwatched(&error),
         };
         #[cfg(target_os = "linux")]
