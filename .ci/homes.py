@@ -329,8 +329,11 @@ HEAD = f"{'caller':21}{'called':21}{'path':10}{'ring ms':>7}{'direct ms':>9}{'vo
 
 
 def matrix(options):
-    pairs = SOME if options.some else [(a, b) for a in KINDS for b in KINDS] + [(s, s) for s in SCENARIOS]
-    # Two ends of one scenario exist once; of the kinds there is one home for each end.
+    # Of each kind there is one home for each end: neighbours in the list are of other kinds, so that
+    # several can call at once.
+    size = len(KINDS)
+    all_pairs = [(KINDS[n], KINDS[(n + apart) % size]) for apart in range(size) for n in range(size)]
+    pairs = SOME if options.some else all_pairs + [(scenario, scenario) for scenario in SCENARIOS]
     with tempfile.TemporaryDirectory() as folder, Lab(topology("matrix"), folder) as lab:
         sounds = tones(folder, 8)
         jobs = [befriend(folder, n) for n in range(options.jobs)]
