@@ -18,6 +18,7 @@ mod book;
 mod call;
 mod candidates;
 mod challenge;
+mod chance;
 mod channel;
 mod checks;
 mod choice;
@@ -67,7 +68,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::SeedableRng;
 
 use book::Book;
 use call::Call;
@@ -460,25 +461,6 @@ impl Phone {
 
     fn media(&mut self, media: Media) {
         self.out.push_back(Output::Media(media));
-    }
-
-    /// An index that no packet to us may carry yet.
-    fn free_index(&mut self) -> u32 {
-        loop {
-            let index = self.rng.next_u32();
-            let is_taken = self.by_index.contains_key(&index)
-                || self.half_open.contains_key(&index)
-                || self.attempts.values().any(|a| a.has_index(index));
-            if !is_taken {
-                return index;
-            }
-        }
-    }
-
-    fn random<const N: usize>(&mut self) -> [u8; N] {
-        let mut bytes = [0; N];
-        self.rng.fill_bytes(&mut bytes);
-        bytes
     }
 }
 
