@@ -478,7 +478,7 @@ def ring(options):
 
 
 MOVES = {
-    "new address in the same home": (("port-restricted", "port-restricted"), lambda lab: lab.netlab("event", "readdr", "alice", "192.168.1.99")),
+    "new address in the same home": (("port-restricted", "port-restricted"), lambda lab: lab.netlab("event", "readdr", "alice", "192.168.0.99")),
     "to another network": (("port-restricted", "port-restricted"), lambda lab: lab.netlab("event", "move", "alice", "behind=router-c")),
     "NAT reboots, with a new address": (("port-restricted", "port-restricted"),
                                         lambda lab: lab.netlab("event", "reboot", "router-a", "addr=203.0.113.77")),

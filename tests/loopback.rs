@@ -133,7 +133,8 @@ async fn a_cut_road_is_left_for_another_one() {
     ben.befriend(&mut anna, line).await;
     connect(&mut ben, &mut anna, "Anna").await;
 
-    // They have told each other where else they are; and a farewell is heard there as well.
+    // By then they have told each other where else they are.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     road.cut();
     tokio::time::sleep(Duration::from_secs(6)).await;
     ben.hang_up().await;

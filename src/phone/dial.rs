@@ -193,7 +193,7 @@ impl Attempt {
 
     /// Where the session begins after a REPLY from `from`. A copy of a REPLY can come from
     /// anywhere, so only an address where we have knocked counts; should the peer really speak from
-    /// another one, the session moves there by the care of [`super::roam`].
+    /// another one, the session moves there by the care of [`super::choice`].
     pub fn path_to(&self, from: Path) -> Path {
         let known = self.target.paths.iter().find(|path| **path == from);
         known.or(self.target.paths.first()).copied().unwrap_or(from)

@@ -50,8 +50,8 @@ pub enum AskError {
 }
 
 /// Asks for a room of two legs over a fresh stream of [`crate::net::swarm::REFLECT`]. Takes as long
-/// as the network does; with work a second more; never longer than [`PATIENCE`]. Needs a running
-/// tokio runtime.
+/// as the network does; with work a second more; never longer than 15 s. Needs a running tokio
+/// runtime.
 ///
 /// # Errors
 /// When there is no room, or no sense in what comes back.
