@@ -288,7 +288,7 @@ impl Us {
                 }
             }
         }
-        panic!("the keys were never renewed");
+        panic!("the keys were never renewed, but this: {:?}", self.events);
     }
 
     /// Lives until the other one says so.
@@ -304,7 +304,9 @@ impl Us {
                     }
                 }
                 Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => panic!("ended before it said {event}"),
+                Err(TryRecvError::Disconnected) => {
+                    panic!("ended before it said {event}, but this: {:?}", self.events)
+                }
             }
         }
         panic!("{event} never came");
@@ -414,7 +416,7 @@ impl Us {
             Output::Event(event) => self.events.push(event),
             Output::Reply(id, result) => self.replies.push((id, result.expect("granted"))),
             Output::Save(id, _) => return Some(Input::Saved(id, true)),
-            Output::Circle => {}
+            Output::Circle | Output::Rooms(_) | Output::CloseSide(_) => {}
             Output::Seek(peer) => return Some(Input::NoWay(peer)),
             other => panic!("a new output that this test does not know: {other:?}"),
         }

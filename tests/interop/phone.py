@@ -40,6 +40,10 @@ def say(event, **fields):
     print(json.dumps({"event": event, **fields}), flush=True)
 
 
+# What may be said at any time, and needs no answer. We stay on the paths that we have.
+PASSING = (wire.ABOUT, wire.TEXT_OK, wire.HOLD, wire.CANDIDATES, wire.ROOM)
+
+
 class Phone:
     """One socket, one identity, one session at a time."""
 
@@ -122,7 +126,7 @@ class Phone:
                     say("epoch", number=value)
                 if (found := wanted(name, value)) is not None:
                     return found
-                if name == "signal" and value[0] in (wire.ABOUT, wire.TEXT_OK, wire.HOLD):
+                if name == "signal" and value[0] in PASSING:
                     continue
                 if name in ("signal", "bye", "elsewhere"):
                     raise SystemExit(f"heard {name} {value!r} out of turn")
