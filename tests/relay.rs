@@ -51,7 +51,7 @@ async fn news_put_through_one_reach_who_watches_at_another() {
         panic!("only the end of the record has changed");
     };
     assert!(renewals.len() == 1 && renewals[0].of(&author.name));
-    let rebuilt = renew(&first, &phone::renewal(&renewals[0])).expect("a record");
+    let rebuilt = renew(&first, &renewals[0].change).expect("a record");
     assert_eq!(rebuilt, again, "to the byte");
 
     let other = author.record(2, 3, unix() + 1800);
@@ -164,14 +164,9 @@ async fn a_renewal_makes_a_record_good_for_longer_and_no_other_one() {
     let author = Author::new();
     let mut phone = Phone::at(&relays[0]).await;
     let now = unix();
-    let renew = |record: &[u8]| {
-        let change = directory::renewal(record).expect("a record");
-        Request::Renew {
-            name: author.name,
-            sequence: change.sequence,
-            validity: change.validity,
-            signatures: [change.signature_v1, change.signature_v2],
-        }
+    let renew = |record: &[u8]| Request::Renew {
+        name: author.name,
+        change: directory::renewal(record).expect("a record"),
     };
     let later = author.record(1, 6, now + 1800);
     phone.say(renew(&later)).await;

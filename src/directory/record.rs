@@ -92,7 +92,7 @@ pub enum RecordError {
 }
 
 /// All that differs between a record and its renewal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewal {
     /// As in [`Stamp`].
     pub sequence: u64,

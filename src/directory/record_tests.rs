@@ -163,17 +163,11 @@ fn impossible_renewals_make_nothing() {
     let (_, value) = sample();
     let good = renewal(&value).expect("a record");
     for sequence in [0, 1, (1 << 35) - 1, 1 << 42, u64::MAX] {
-        let renewal = Renewal {
-            sequence,
-            ..good.clone()
-        };
+        let renewal = Renewal { sequence, ..good };
         assert_eq!(renew(&value, &renewal), None);
     }
     for validity in [LATEST + 1, u64::MAX] {
-        let renewal = Renewal {
-            validity,
-            ..good.clone()
-        };
+        let renewal = Renewal { validity, ..good };
         assert_eq!(renew(&value, &renewal), None);
     }
     assert_eq!(renew(&value[1..], &good), None);

@@ -134,18 +134,7 @@ impl Ultrapeer {
                     self.refuse(id, name, why);
                 }
             }
-            Request::Renew {
-                name,
-                sequence,
-                validity,
-                signatures: [signature_v1, signature_v2],
-            } => {
-                let change = Renewal {
-                    sequence,
-                    validity,
-                    signature_v1,
-                    signature_v2,
-                };
+            Request::Renew { name, change } => {
                 let name = Name(name);
                 if let Err(why) = self.renew(id, node, name, &change, now) {
                     self.refuse(id, name, why);

@@ -190,14 +190,11 @@ impl Told {
 }
 
 fn shortened(name: &Name, entry: &Entry) -> Option<Renewal> {
-    let whole = renewal(&entry.value)?;
     let mut prefix = [0; 8];
     prefix.copy_from_slice(&name.0[..8]);
     Some(Renewal {
         prefix,
-        sequence: whole.sequence,
-        validity: whole.validity,
-        signatures: [whole.signature_v1, whole.signature_v2],
+        change: renewal(&entry.value)?,
     })
 }
 

@@ -53,9 +53,7 @@ async fn what_one_phone_puts_another_sees_at_once() {
     let change = directory::renewal(&renewed).expect("a record");
     let renewal = Renewal {
         prefix: name[..8].try_into().expect("8 bytes"),
-        sequence: change.sequence,
-        validity: change.validity,
-        signatures: [change.signature_v1, change.signature_v2],
+        change,
     };
     table
         .lock()

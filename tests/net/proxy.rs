@@ -113,18 +113,7 @@ fn answer(table: &mut Table, request: Request, replies: &mpsc::Sender<Reply>) ->
             table.push(name, &Reply::Record { name, value });
             vec![Reply::Stored { name, copies: 3 }]
         }
-        Request::Renew {
-            name,
-            sequence,
-            validity,
-            signatures: [signature_v1, signature_v2],
-        } => {
-            let change = directory::Renewal {
-                sequence,
-                validity,
-                signature_v1,
-                signature_v2,
-            };
+        Request::Renew { name, change } => {
             let why = Refusal::NotHeld;
             let held = table.records.get(&name);
             vec![

@@ -14,8 +14,7 @@ use libp2p::swarm::{StreamProtocol, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, Swarm};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use twocan::directory;
-use twocan::net::proxy::{FrameReader, FrameWriter, Refusal, Renewal, Reply, Request};
+use twocan::net::proxy::{FrameReader, FrameWriter, Refusal, Reply, Request};
 use twocan::net::reflect::{AskError, Asker, Given, Pass, ask};
 use twocan::net::streams::{self, Event, Opening};
 use twocan::net::swarm;
@@ -252,17 +251,6 @@ impl Author {
             name: self.name,
             why,
         }
-    }
-}
-
-/// The directory's words for a renewal.
-pub fn renewal(renewal: &Renewal) -> directory::Renewal {
-    let [signature_v1, signature_v2] = renewal.signatures;
-    directory::Renewal {
-        sequence: renewal.sequence,
-        validity: renewal.validity,
-        signature_v1,
-        signature_v2,
     }
 }
 

@@ -325,14 +325,8 @@ impl Running {
             .filter(|(name, _)| renewal.of(name))
             .map(|(name, held)| (*name, held.as_ref().map(|(_, value)| value.clone())))
             .collect();
-        let change = directory::Renewal {
-            sequence: renewal.sequence,
-            validity: renewal.validity,
-            signature_v1: renewal.signatures[0],
-            signature_v2: renewal.signatures[1],
-        };
         for (name, value) in held {
-            let renewed = value.and_then(|value| directory::renew(&value, &change));
+            let renewed = value.and_then(|value| directory::renew(&value, &renewal.change));
             let Some(renewed) = renewed else {
                 self.get(name);
                 continue;
@@ -436,12 +430,7 @@ impl Job {
 fn renewal(name: [u8; 32], old: &[u8], new: &[u8]) -> Option<Request> {
     let change = directory::renewal(new)?;
     let is_all = directory::renew(old, &change).is_some_and(|made| made == new);
-    is_all.then_some(Request::Renew {
-        name,
-        sequence: change.sequence,
-        validity: change.validity,
-        signatures: [change.signature_v1, change.signature_v2],
-    })
+    is_all.then_some(Request::Renew { name, change })
 }
 
 /// Seconds since 1970 by this computer's clock.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::cursor::{Cursor, finish, start};
 use super::{MAX_VALUE, padded};
+use crate::directory;
 
 /// What is carried in frames.
 pub trait Message: Sized {
@@ -33,11 +34,7 @@ pub enum Request {
     /// The record that I put here is good for longer and else as it was.
     Renew {
         name: [u8; 32],
-        sequence: u64,
-        /// The record's end in seconds since 1970.
-        validity: u64,
-        /// As in [`Renewal::signatures`].
-        signatures: [[u8; 64]; 2],
+        change: directory::Renewal,
     },
     /// Read this record.
     Get { name: [u8; 32] },
@@ -87,11 +84,7 @@ pub struct Renewal {
     /// The first bytes of the watched name; the whole name would be a fifth of the traffic of an
     /// idle phone. The signatures say whether it was the right one.
     pub prefix: [u8; 8],
-    pub sequence: u64,
-    /// The record's end in seconds since 1970.
-    pub validity: u64,
-    /// The signature over the old form of the record, then that over the new one.
-    pub signatures: [[u8; 64]; 2],
+    pub change: directory::Renewal,
 }
 
 impl Renewal {
@@ -190,15 +183,8 @@ impl Message for Request {
                 frame
             }
             Request::Put { name, value } => record(PUT, name, value),
-            Request::Renew {
-                name,
-                sequence,
-                validity,
-                signatures,
-            } => {
-                let mut frame = with(RENEW, &[name]);
-                put_renewal(&mut frame, *sequence, *validity, signatures);
-                return finish(frame, padded_renewals);
+            Request::Renew { name, change } => {
+                return finish(with(RENEW, &[name, &change.to_bytes()]), padded_renewals);
             }
             Request::Get { name } => with(GET, &[name]),
             Request::Gone { name, sequence } => with(GONE, &[name, &sequence.to_le_bytes()]),
@@ -222,9 +208,7 @@ impl Message for Request {
             RENEW => {
                 let request = Request::Renew {
                     name: body.array()?,
-                    sequence: body.u64()?,
-                    validity: body.u64()?,
-                    signatures: [body.array()?, body.array()?],
+                    change: directory::Renewal::from_bytes(&body.array()?),
                 };
                 body.end(frame.len(), padded_renewals)?;
                 return Ok(request);
@@ -362,16 +346,9 @@ fn renewed(renewals: &[Renewal]) -> Vec<u8> {
     frame.push(renewals.len() as u8);
     for renewal in renewals {
         frame.extend_from_slice(&renewal.prefix);
-        let (sequence, validity) = (renewal.sequence, renewal.validity);
-        put_renewal(&mut frame, sequence, validity, &renewal.signatures);
+        frame.extend_from_slice(&renewal.change.to_bytes());
     }
     finish(frame, padded_renewals)
-}
-
-fn put_renewal(frame: &mut Vec<u8>, sequence: u64, validity: u64, signatures: &[[u8; 64]; 2]) {
-    frame.extend_from_slice(&sequence.to_le_bytes());
-    frame.extend_from_slice(&validity.to_le_bytes());
-    frame.extend(signatures.iter().flatten());
 }
 
 fn renewals(body: &mut Cursor) -> Result<Vec<Renewal>, FrameError> {
@@ -383,9 +360,7 @@ fn renewals(body: &mut Cursor) -> Result<Vec<Renewal>, FrameError> {
         .map(|_| {
             Ok(Renewal {
                 prefix: body.array()?,
-                sequence: body.u64()?,
-                validity: body.u64()?,
-                signatures: [body.array()?, body.array()?],
+                change: directory::Renewal::from_bytes(&body.array()?),
             })
         })
         .collect()

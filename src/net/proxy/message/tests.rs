@@ -8,9 +8,12 @@ use crate::net::proxy::{LARGE, MAX_FRAME, SIZES};
 fn renewal(byte: u8) -> Renewal {
     Renewal {
         prefix: [byte; 8],
-        sequence: 1 << 40,
-        validity: u64::MAX,
-        signatures: [[byte; 64], [!byte; 64]],
+        change: directory::Renewal {
+            sequence: 1 << 40,
+            validity: u64::MAX,
+            signature_v1: [byte; 64],
+            signature_v2: [!byte; 64],
+        },
     }
 }
 
@@ -27,9 +30,7 @@ fn watched(count: u16) -> BTreeSet<[u8; 32]> {
 fn renew() -> Request {
     Request::Renew {
         name: [9; 32],
-        sequence: 1 << 40,
-        validity: 1,
-        signatures: [[1; 64], [2; 64]],
+        change: renewal(1).change,
     }
 }
 
