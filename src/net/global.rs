@@ -11,6 +11,24 @@ pub fn is_global(ip: IpAddr) -> bool {
     }
 }
 
+/// Whether somebody at that address can be sent anything by one who serves the Internet, and with
+/// `loopback` this computer too, with `private` also a house or a company.
+pub fn is_in_reach(ip: IpAddr, loopback: bool, private: bool) -> bool {
+    match ip.to_canonical() {
+        ip if is_nowhere(ip) => false,
+        ip if ip.is_loopback() => loopback,
+        ip => private || is_global(ip),
+    }
+}
+
+/// Whether no single host anywhere has that address.
+pub fn is_nowhere(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.octets()[0] >= 224,
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
+    }
+}
+
 fn is_global_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
     let shared = a == 100 && (64..128).contains(&b);

@@ -19,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 
 pub use addresses::Place;
-pub use global::is_global;
+pub use global::{is_global, is_in_reach, is_nowhere};
 pub use node::{Node, NodeCommand, NodeError, NodeEvent, NodeOptions, NodeState, Phase};
 pub use sides::MAX_SIDES;
 pub use udp::Counters;

@@ -3,6 +3,7 @@
 //! Each setting here is set on purpose; where it is not libp2p's default, the reason stands beside
 //! it. What a node does with its connections is not here.
 
+use std::net::IpAddr;
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
@@ -12,7 +13,10 @@ use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::{Keypair, PublicKey};
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
-use libp2p::{PeerId, StreamProtocol, Transport, dns, identify, kad, noise, ping, swarm, tcp};
+use libp2p::multiaddr::Protocol;
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Transport, dns, identify, kad, noise, ping, swarm, tcp,
+};
 use libp2p::{relay, yamux};
 use sha2::{Digest, Sha256};
 
@@ -57,6 +61,15 @@ pub const PHONE_PING: Duration = Duration::from_secs(240);
 
 /// The same for phones that vanish: contacts see them for that long.
 pub const ULTRAPEER_PING: Duration = Duration::from_secs(240);
+
+/// The IP in a node's address; none if it names a host instead.
+pub fn ip(address: &Multiaddr) -> Option<IpAddr> {
+    address.iter().find_map(|part| match part {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(IpAddr::from(ip).to_canonical()),
+        _ => None,
+    })
+}
 
 /// TCP, names of the DNS, Noise and yamux; and, for phones, circuits through relays.
 ///

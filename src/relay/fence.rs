@@ -2,7 +2,6 @@
 //! hand that reaches into somebody's own network.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,8 +10,8 @@ use libp2p::core::Transport;
 use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEvent};
 use libp2p::multiaddr::Protocol;
 
-use super::rate::ip;
-use crate::net::is_global;
+use crate::net::is_in_reach;
+use crate::net::swarm::ip;
 
 /// Which addresses are dialled.
 #[derive(Clone, Debug, Default)]
@@ -41,19 +40,10 @@ impl Fence {
         let port = address
             .iter()
             .any(|part| matches!(part, Protocol::Tcp(1..)));
-        !named && !circuit && port && ip(address).is_some_and(|ip| self.reaches(ip))
-    }
-
-    fn reaches(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        if ip.is_loopback() {
-            return self.loopback;
-        }
-        match ip {
-            IpAddr::V4(ip) if nowhere_v4(ip) => false,
-            IpAddr::V6(ip) if nowhere_v6(ip) => false,
-            ip => self.private || is_global(ip),
-        }
+        !named
+            && !circuit
+            && port
+            && ip(address).is_some_and(|ip| is_in_reach(ip, self.loopback, self.private))
     }
 }
 
@@ -63,14 +53,6 @@ pub fn bare(address: &Multiaddr) -> Multiaddr {
         .iter()
         .filter(|part| !matches!(part, Protocol::P2p(_)))
         .collect()
-}
-
-fn nowhere_v4(ip: Ipv4Addr) -> bool {
-    ip.octets()[0] == 0 || ip.octets()[0] >= 224
-}
-
-fn nowhere_v6(ip: Ipv6Addr) -> bool {
-    ip.is_unspecified() || ip.is_multicast()
 }
 
 /// A transport that dials only what the fence lets pass.

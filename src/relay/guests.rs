@@ -13,7 +13,7 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
-use super::rate::ip;
+use crate::net::swarm::ip;
 
 /// Refuses connections from addresses that have too many already, and knows the address of each.
 #[derive(Debug)]

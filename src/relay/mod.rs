@@ -51,7 +51,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Network;
 use crate::net::is_global;
-use crate::net::swarm::PUBLIC_ENTRIES;
+use crate::net::swarm::{PUBLIC_ENTRIES, ip};
 use fence::{Fence, bare};
 
 pub use behaviour::server;
@@ -238,7 +238,7 @@ fn parse(text: &str) -> Result<Multiaddr, RelayError> {
 fn fence(options: &Options, bootstrap: &[(libp2p::PeerId, Multiaddr)]) -> Fence {
     let homes: Vec<IpAddr> = bootstrap
         .iter()
-        .filter_map(|(_, address)| rate::ip(address))
+        .filter_map(|(_, address)| ip(address))
         .collect();
     let listen = options.listen.ip();
     let alone = listen.is_loopback() || (listen.is_unspecified() && only_loopback());

@@ -5,8 +5,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::PeerId;
 
 /// Addresses that one person can easily have all of: a /24 of IPv4, a /48 of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,15 +91,6 @@ impl<K: Hash + Eq> Rates<K> {
             bucket.tokens + gained < burst
         });
     }
-}
-
-/// The address at the other end of a connection.
-pub fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    address.iter().find_map(|part| match part {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(IpAddr::from(ip).to_canonical()),
-        _ => None,
-    })
 }
 
 /// So many are told apart at once.

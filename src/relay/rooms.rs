@@ -14,13 +14,15 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::fence::Fence;
-use super::rate::{Rates, ip};
+use super::rate::Rates;
 use super::reflector::{Class, Counts, Gate, Lease, Loss, Reflector, Setup};
 use super::run::Ultrapeer;
 use super::streams::Said;
 use super::{Options, RelayError};
 use crate::net::proxy::{FrameReader, FrameWriter};
 use crate::net::reflect::{Answer, Ask, BITS, MAX_MIRRORS, Pass, Refusal, VERSION, Work};
+use crate::net::swarm::ip;
+use crate::phone::reflect::MAX_LEGS;
 
 /// How an ultrapeer's reflector runs.
 #[derive(Clone, Debug, Default)]
@@ -380,8 +382,6 @@ fn home(ip: IpAddr) -> IpAddr {
 /// Those who may be asking at a time, and how long each may take.
 const DESKS: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(15);
-
-const MAX_LEGS: u8 = crate::phone::reflect::MAX_LEGS;
 
 /// Bytes of IPv4 and UDP around each datagram.
 const HEADERS: u64 = 28;

@@ -17,7 +17,7 @@ use super::fence::Fence;
 use super::listen::listen;
 use super::lookups::{Job, Lookups, Which};
 use super::mesh::{Mesh, split, with_name};
-use super::rate::{Rates, ip};
+use super::rate::Rates;
 use super::rooms::Rooms;
 use super::shelf::Shelf;
 use super::streams::Said;
@@ -25,7 +25,7 @@ use super::table::{SharedShelf, shards};
 use super::{Limits, Options, RelayError, Status};
 use crate::config::Network;
 use crate::net::is_global;
-use crate::net::swarm::{DIRECTORY, KAD_PRIVATE, KAD_PUBLIC};
+use crate::net::swarm::{DIRECTORY, KAD_PRIVATE, KAD_PUBLIC, ip};
 
 /// See the module.
 pub struct Ultrapeer {

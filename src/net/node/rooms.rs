@@ -4,17 +4,17 @@
 //! ports it has; and for two rooms a call, of two ultrapeers where there are two.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId, Stream};
+use libp2p::{PeerId, Stream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::run::{Purpose, Running};
 use super::{NodeEvent, now};
 use crate::net::reflect::{self, AskError, Asker, Given, Pass};
+use crate::net::swarm;
 
 /// Whom we ask, whom we asked, and what they said.
 #[derive(Debug)]
@@ -169,7 +169,7 @@ impl Running {
     }
 
     pub(super) fn reflector_opened(&mut self, relay: PeerId, ticket: Option<u64>, stream: Stream) {
-        let ip = self.peers.address(relay).and_then(ip);
+        let ip = self.peers.address(relay).and_then(swarm::ip);
         let asker = Asker {
             me: *self.swarm.local_peer_id(),
             relay,
@@ -204,15 +204,6 @@ impl Running {
 
     pub(super) fn need_rooms(&mut self, ticket: u64) {
         self.rooms.wanted(ticket, now());
-    }
-}
-
-/// Where that is; a name says it only to the resolver.
-fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.into()),
-        _ => None,
     }
 }
 

@@ -8,8 +8,8 @@ use libp2p::PeerId;
 use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::{Answer, Ask, MAX_MIRRORS, Pass, Refusal, VERSION, Work};
-use crate::net::is_global;
 use crate::net::proxy::{FrameReader, FrameWriter};
+use crate::net::{is_global, is_nowhere};
 use crate::phone::types::Room;
 
 /// Who asks whom.
@@ -155,11 +155,7 @@ impl Asker {
 
 /// Whether an ultrapeer at `own` may speak of `ip` although it means nothing to the Internet.
 fn is_near(ip: IpAddr, own: IpAddr) -> bool {
-    let nowhere = match ip {
-        IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.octets()[0] >= 224,
-        IpAddr::V6(ip) => ip.is_multicast(),
-    };
-    !nowhere && !is_global(own) && ip.is_loopback() == own.is_loopback()
+    !is_nowhere(ip) && !is_global(own) && ip.is_loopback() == own.is_loopback()
 }
 
 /// How long all of it may take.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::net::is_global;
+use crate::net::is_in_reach;
 
 /// Says where a leg may be. Nobody can make a reflector reach into its own house, or itself.
 #[derive(Clone, Debug, Default)]
@@ -21,19 +21,8 @@ impl Gate {
         let own = |own: &SocketAddr| {
             own.port() == address.port() && (own.ip().is_unspecified() || own.ip() == ip)
         };
-        address.port() != 0 && self.reaches(ip) && !(self.is_here(ip) && self.own.iter().any(own))
-    }
-
-    fn reaches(&self, ip: IpAddr) -> bool {
-        let nowhere = match ip {
-            IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.octets()[0] >= 224,
-            IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
-        };
-        match ip {
-            _ if nowhere => false,
-            ip if ip.is_loopback() => self.loopback,
-            ip => self.private || is_global(ip),
-        }
+        let reaches = is_in_reach(ip, self.loopback, self.private);
+        address.port() != 0 && reaches && !(self.is_here(ip) && self.own.iter().any(own))
     }
 
     /// An unspecified address of our own stands for those of this computer only.
