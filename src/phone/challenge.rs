@@ -7,12 +7,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::keys::{HmacSha256, keyed};
 use super::types::Path;
 
 /// `stamp u24 | MAC 5`.
@@ -56,8 +56,7 @@ fn stamp(now: Duration) -> u32 {
 }
 
 fn nonce(secret: &[u8; 16], path: Path, stamp: u32) -> Nonce {
-    let mut mac =
-        <Hmac<Sha256> as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    let mut mac = keyed(secret);
     mac.update(&stamp.to_le_bytes());
     let (kind, number, address) = match path {
         Path::Udp(address) => (0, 0, Some(address)),
@@ -78,7 +77,7 @@ fn nonce(secret: &[u8; 16], path: Path, stamp: u32) -> Nonce {
     nonce
 }
 
-fn update(mac: &mut Hmac<Sha256>, address: SocketAddr) {
+fn update(mac: &mut HmacSha256, address: SocketAddr) {
     match address.ip() {
         IpAddr::V4(ip) => mac.update(&ip.octets()),
         IpAddr::V6(ip) => mac.update(&ip.octets()),

@@ -12,18 +12,15 @@ use std::time::Duration;
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{KeyInit, Mac};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::keys::derive;
+use super::keys::{HmacSha256, derive, keyed, truncated};
 use super::types::{Datagram, Now, Path};
 use super::wire::{self, Cookie, Hello, MAC1_COVERS, MAC2_COVERS};
 use crate::peer::PeerId;
-
-type HmacSha256 = Hmac<Sha256>;
 
 /// Whose dial key a HELLO was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,17 +318,6 @@ fn cookie_for(secret: &[u8; 32], from: Path) -> [u8; 16] {
         IpAddr::V4(ip) => mac.chain_update(ip.octets()),
         IpAddr::V6(ip) => mac.chain_update(ip.octets()),
     })
-}
-
-fn keyed(key: &[u8]) -> HmacSha256 {
-    <HmacSha256 as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length")
-}
-
-fn truncated(mac: HmacSha256) -> [u8; 16] {
-    let whole = mac.finalize().into_bytes();
-    *whole
-        .first_chunk()
-        .expect("SHA-256 is longer than 16 bytes")
 }
 
 fn dial_epochs(unix: u64) -> Vec<u64> {

@@ -11,6 +11,7 @@
 
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
 use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -86,6 +87,20 @@ impl ChainKey {
         let info = [b"twocan/1 ", label.as_bytes(), &[direction]].concat();
         expand(self.0.as_ref(), &info, out);
     }
+}
+
+pub type HmacSha256 = Hmac<Sha256>;
+
+pub fn keyed(key: &[u8]) -> HmacSha256 {
+    <HmacSha256 as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
+/// The first 16 bytes of the MAC.
+pub fn truncated(mac: HmacSha256) -> [u8; 16] {
+    let whole = mac.finalize().into_bytes();
+    *whole
+        .first_chunk()
+        .expect("SHA-256 is longer than 16 bytes")
 }
 
 /// HKDF-SHA256 from input keying material that is already uniform.

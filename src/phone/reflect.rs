@@ -18,9 +18,9 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 
+use super::keys::{keyed, truncated};
 use super::types::{Datagram, MAX_DATAGRAM};
 
 pub const BIND: usize = 64;
@@ -256,12 +256,8 @@ fn head(kind: u8, leg: u8, flags: u8, room: u64) -> [u8; 12] {
 }
 
 fn sign(out: &mut Datagram, token: &Token) {
-    let mac = keyed(token).chain_update(&out[..]).finalize().into_bytes();
-    push(out, &mac[..16]);
-}
-
-fn keyed(token: &Token) -> Hmac<Sha256> {
-    <Hmac<Sha256> as KeyInit>::new_from_slice(token).expect("HMAC takes keys of any length")
+    let mac = truncated(keyed(token).chain_update(&out[..]));
+    push(out, &mac);
 }
 
 fn push(out: &mut Datagram, bytes: &[u8]) {
