@@ -31,9 +31,8 @@ impl Phone {
     }
 
     pub(super) fn verify(&mut self, request: RequestId, who: &str, matches: bool, now: Now) {
-        let contact = match self.book.find(who) {
-            Ok(contact) => contact.clone(),
-            Err(refusal) => return self.reply(request, Err(refusal)),
+        let Some(contact) = self.find_for(request, who) else {
+            return;
         };
         let call = self.call_with(&contact.id).map(|call| call.id);
         if let (false, Some(call)) = (matches, call) {
@@ -52,9 +51,8 @@ impl Phone {
     }
 
     pub(super) fn block(&mut self, request: RequestId, who: &str, on: Switch, now: Now) {
-        let contact = match self.book.find(who) {
-            Ok(contact) => contact.clone(),
-            Err(refusal) => return self.reply(request, Err(refusal)),
+        let Some(contact) = self.find_for(request, who) else {
+            return;
         };
         let blocked = on.apply(contact.blocked);
         if blocked {
@@ -71,9 +69,8 @@ impl Phone {
 
     /// Sessions that stand already keep the path that they have.
     pub(super) fn keep_to_relays(&mut self, request: RequestId, who: &str, on: Switch, now: Now) {
-        let contact = match self.book.find(who) {
-            Ok(contact) => contact.clone(),
-            Err(refusal) => return self.reply(request, Err(refusal)),
+        let Some(contact) = self.find_for(request, who) else {
+            return;
         };
         let relay_only = on.apply(contact.relay_only);
         let peer = contact.id;
@@ -132,6 +129,14 @@ impl Phone {
         }
         self.close_session(peer, Bye::Done, now);
         self.fail_texts(peer);
+    }
+
+    /// The contact of that name; if there is none, the request is refused.
+    fn find_for(&mut self, request: RequestId, who: &str) -> Option<Contact> {
+        let found = self.book.find(who).cloned();
+        found
+            .map_err(|refusal| self.reply(request, Err(refusal)))
+            .ok()
     }
 
     /// Stores a changed contact, then answers.
