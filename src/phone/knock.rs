@@ -36,7 +36,8 @@ impl Phone {
     /// Any datagram from anybody. Silence is the answer to all that is not ours.
     pub(super) fn receive(&mut self, from: Path, bytes: &[u8], now: Now) {
         match from {
-            Path::Udp(_) | Path::Side(..) if is_foreign(bytes) => {
+            // What a mirror answers begins with the same two bytes as a HELLO.
+            Path::Udp(_) | Path::Side(..) if !wire::is_ours(bytes) => {
                 self.take_foreign(from, bytes, now);
             }
             _ => self.receive_from(from, bytes, now),
@@ -343,11 +344,6 @@ const MAX_SESSIONS: usize = 32;
 /// How long the lower identity insists on its own HELLO when both dial.
 const GLARE: Duration = Duration::from_secs(2);
 
-/// Not from a phone. What a mirror answers begins with the same two bytes as a HELLO.
-fn is_foreign(bytes: &[u8]) -> bool {
-    !wire::is_ours(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,12 +353,12 @@ mod tests {
     fn the_answer_of_a_mirror_is_no_hello() {
         for seen in ["203.0.113.1:4000", "[2001:db8::1]:4000"] {
             let answer = stun::response(&[7; 12], seen.parse().expect(seen));
-            assert!(is_foreign(&answer), "{seen}");
+            assert!(!wire::is_ours(&answer), "{seen}");
             assert!(wire::parse(&answer).is_none());
         }
         let mut hello = [0; 120];
         hello[..2].copy_from_slice(&[1, 1]);
-        assert!(!is_foreign(&hello));
-        assert!(!is_foreign(&[0x10; 60]) && is_foreign(&[0x20; 60]));
+        assert!(wire::is_ours(&hello));
+        assert!(wire::is_ours(&[0x10; 60]) && !wire::is_ours(&[0x20; 60]));
     }
 }
