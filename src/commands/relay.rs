@@ -44,9 +44,7 @@ pub async fn run(setup: &Setup, args: RelayArgs) -> Result<(), Failure> {
     let settings = config.engine.clone().with(host::overrides(engine)?)?;
     let _lock = HomeLock::acquire_relay(&setup.home)?;
     log::start(&setup.global, &config.log, &setup.home.relay_log())?;
-    let mut key = relay_key(&setup.home)?;
-    let key = Keypair::ed25519_from_bytes(&mut *key)
-        .map_err(|error| Failure::new(Exit::Config, error))?;
+    let key = key(setup)?;
     let server = Server::bind(&setup.home.relay_socket())
         .map_err(|error| Failure::new(Exit::Home, error))?;
     let reflector = Reflection {
@@ -87,12 +85,16 @@ pub async fn run(setup: &Setup, args: RelayArgs) -> Result<(), Failure> {
     ended
 }
 
+/// The key of this home's ultrapeer.
+fn key(setup: &Setup) -> Result<Keypair, Failure> {
+    let mut key = relay_key(&setup.home)?;
+    Keypair::ed25519_from_bytes(&mut *key).map_err(|error| Failure::new(Exit::Config, error))
+}
+
 /// Prints the pass of this home's ultrapeer.
 fn print_pass(setup: &Setup, new: bool) -> Result<(), Failure> {
     setup.home.create()?;
-    let mut key = relay_key(&setup.home)?;
-    let key = Keypair::ed25519_from_bytes(&mut *key)
-        .map_err(|error| Failure::new(Exit::Config, error))?;
+    let key = key(setup)?;
     let secret = match new {
         true => new_relay_pass(&setup.home)?,
         false => relay_pass(&setup.home)?,

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::io::IsTerminal;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use twocan::cli::Exit;
-use twocan::relay::Status;
+use twocan::relay::{Reflected, Serve, Status};
 
 use super::fail::Failure;
 use super::out;
@@ -54,7 +54,7 @@ pub async fn show(setup: &Setup, watch: bool) -> Result<(), Failure> {
         if setup.global.json {
             out::line(line.trim_end())?;
         } else {
-            let status: Told = serde_json::from_str(&line).map_err(|error| {
+            let status: Status = serde_json::from_str(&line).map_err(|error| {
                 let why = format!("the running ultrapeer is another version: {error}");
                 Failure::new(Exit::Other, why)
             })?;
@@ -81,49 +81,22 @@ fn nobody_runs() -> Failure {
     Failure::new(Exit::Home, why)
 }
 
-/// As much of a status as the page shows.
-#[derive(Debug, Default, Deserialize)]
-struct Told {
-    clients: u64,
-    ultrapeers: u64,
-    records: u64,
-    reservations: u64,
-    circuits: u64,
-    refused: u64,
-    reflector: Reflector,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Reflector {
-    serves: String,
-    ports: u64,
-    rooms: u64,
-    max_rooms: u64,
-    talking: u64,
-    packets_per_second: u64,
-    bits_per_second: u64,
-    max_bits_per_second: Option<u64>,
-    packets: u64,
-    bytes: u64,
-    too_fast: u64,
-    capped: u64,
-    given: u64,
-    refused: u64,
-}
-
-fn page(told: &Told, history: Option<&VecDeque<u64>>) -> String {
+fn page(told: &Status, history: Option<&VecDeque<u64>>) -> String {
     let mut page = String::new();
     let mut row = |name: &str, text: String| {
         // Writing to a string cannot fail.
         let _ = writeln!(page, "{name:<11} {text}");
     };
     let r = &told.reflector;
-    if r.serves == "nobody" {
-        row("Reflector", "none: --reflect nobody".to_owned());
-    } else {
+    let serves = match r.serves {
+        Serve::Everyone => Some("everyone"),
+        Serve::Friends => Some("friends"),
+        Serve::Nobody => None,
+    };
+    if let Some(serves) = serves {
         row(
             "Reflector",
-            format!("serves {} on {} UDP ports", r.serves, r.ports),
+            format!("serves {serves} on {} UDP ports", r.ports),
         );
         let rooms = format!(
             "{} of {}, in {} of them two talk",
@@ -154,6 +127,8 @@ fn page(told: &Told, history: Option<&VecDeque<u64>>) -> String {
             "  asked",
             format!("{} rooms given, {} refused", r.given, r.refused),
         );
+    } else {
+        row("Reflector", "none: --reflect nobody".to_owned());
     }
     let circuits = format!(
         "{} open, {} phones reachable by one",
@@ -168,7 +143,7 @@ fn page(told: &Told, history: Option<&VecDeque<u64>>) -> String {
     page
 }
 
-fn carries(r: &Reflector) -> String {
+fn carries(r: &Reflected) -> String {
     let now = amount(r.bits_per_second, "bit/s");
     let packets = format!("{} packets/s", r.packets_per_second);
     match r.max_bits_per_second {
@@ -224,9 +199,9 @@ mod tests {
 
     #[test]
     fn the_page_says_how_much_for_how_many_and_where_it_caps() {
-        let told = Told {
-            reflector: Reflector {
-                serves: "everyone".to_owned(),
+        let told = Status {
+            reflector: Reflected {
+                serves: Serve::Everyone,
                 ports: 2,
                 rooms: 5000,
                 max_rooms: 20_000,
@@ -235,9 +210,9 @@ mod tests {
                 max_bits_per_second: Some(20_000_000),
                 bytes: 1_500_000_000,
                 capped: 7,
-                ..Reflector::default()
+                ..Reflected::default()
             },
-            ..Told::default()
+            ..Status::default()
         };
         let history = VecDeque::from([0, 20_000_000, 10_000_000]);
         let page = page(&told, Some(&history));

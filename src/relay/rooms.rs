@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId, Stream};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::fence::Fence;
@@ -37,7 +37,7 @@ pub struct Reflection {
 }
 
 /// Whom a reflector serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Serve {
     #[default]
@@ -49,7 +49,7 @@ pub enum Serve {
 }
 
 /// What a reflector is doing, in numbers, and where the owner caps it; never for whom.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reflected {
     pub serves: Serve,
     pub ports: usize,
