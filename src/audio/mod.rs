@@ -9,6 +9,8 @@ mod clocked;
 mod codec;
 mod device;
 mod echo;
+mod hearing;
+mod level;
 mod line;
 mod list;
 mod pulse;
@@ -16,6 +18,7 @@ mod pulse_server;
 mod resample;
 mod rings;
 mod sound;
+mod speaking;
 mod thread;
 mod wav;
 
