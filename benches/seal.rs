@@ -55,10 +55,7 @@ fn voice_packet() -> f64 {
         let now = moment(world.now);
         let late = world.now + Duration::from_millis(19);
         for (side, call) in calls.into_iter().enumerate() {
-            let frame = Frame {
-                seq: count as u16,
-                opus: ArrayVec::from([7; 80]),
-            };
+            let frame = Frame::new(count as u16, [7; 80].into_iter().collect());
             let began = Instant::now();
             let from = &mut world.sides[side].phone;
             from.handle(Input::Voice(call, frame), now);

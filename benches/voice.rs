@@ -149,6 +149,7 @@ async fn echoed(audio: &Audio, events: &mut Receiver<AudioEvent>, time: Duration
                 AudioEvent::Stats { stats, .. } => println!("  {}", line(&stats)),
                 AudioEvent::Lost { why } => println!("  lost: {why}"),
                 AudioEvent::Restored { place } => println!("  restored: {place}"),
+                AudioEvent::Report(call, report) => audio.report(call, report),
                 AudioEvent::Levels { .. } => {}
             }
         }
@@ -250,6 +251,7 @@ async fn carry(from: &mut Receiver<AudioEvent>, to: &Audio, last: &mut AudioStat
             AudioEvent::Frame(call, frame, _) => to.push(call, frame),
             AudioEvent::Stats { stats, .. } => *last = stats,
             AudioEvent::Lost { why } => println!("lost: {why}"),
+            AudioEvent::Report(call, report) => to.report(call, report),
             AudioEvent::Restored { .. } | AudioEvent::Levels { .. } => {}
         }
     }

@@ -14,7 +14,7 @@ use common::{EPOCH, World};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use twocan::phone::Phone;
-use twocan::phone::types::{Datagram, Frame, Input, Now, Output, Path};
+use twocan::phone::types::{Copied, Datagram, Frame, Input, Now, Output, Path, Report, Rung};
 
 /// Counts what each thread takes and gives back.
 struct Counting;
@@ -49,7 +49,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn a_voice_packet_from_phone_to_phone_allocates_nothing() {
     let mut world = World::friends(1);
     world.talk(0, 1);
-    let mut heard = 0;
+    let mut heard = [0; 2];
     for _ in 0..100 {
         talk_20_ms(&mut world, &mut heard);
     }
@@ -57,7 +57,8 @@ fn a_voice_packet_from_phone_to_phone_allocates_nothing() {
     for _ in 0..1000 {
         talk_20_ms(&mut world, &mut heard);
     }
-    assert_eq!(heard - before.1, 2000, "frames");
+    let came = [0, 1].map(|kind| heard[kind] - before.1[kind]);
+    assert_eq!(came, [2000; 2], "frames and reports");
     assert_eq!(TAKEN.get() - before.0, 0, "allocations");
 }
 
@@ -160,13 +161,14 @@ fn sleep(phone: &mut Phone, until: Duration) {
 }
 
 /// Both microphones make a frame, both phones send what is due, both take it in.
-fn talk_20_ms(world: &mut World, heard: &mut usize) {
+fn talk_20_ms(world: &mut World, heard: &mut [usize; 2]) {
     world.now += Duration::from_millis(20);
     let now = world.now;
     for side in 0..2 {
-        let frame = Frame {
-            seq: now.as_millis() as u16,
-            opus: ArrayVec::from([7; 80]),
+        let frame = full_frame(now.as_millis() as u16);
+        let report = Report {
+            loss: side as u8,
+            ..Report::default()
         };
         let call = world.sides[side].mic.expect("a call is up");
         let [one, other] = &mut world.sides[..] else {
@@ -178,6 +180,7 @@ fn talk_20_ms(world: &mut World, heard: &mut usize) {
             (other, one)
         };
         from.phone.handle(Input::Voice(call, frame), moment(now));
+        from.phone.handle(Input::Report(call, report), moment(now));
         while from
             .phone
             .deadline()
@@ -196,12 +199,28 @@ fn talk_20_ms(world: &mut World, heard: &mut usize) {
     }
 }
 
-fn drain(phone: &mut Phone, heard: &mut usize) -> ArrayVec<Datagram, 4> {
+/// As large as they come, with as many copies as can be.
+fn full_frame(seq: u16) -> Frame {
+    let mut frame = Frame::new(seq, [7; 40].into_iter().collect());
+    frame.rung = Rung::all().next_back().expect("there are some");
+    let opus = frame.opus.clone();
+    frame.copies.extend((1..=3).map(|back| Copied {
+        back,
+        opus: opus.clone(),
+    }));
+    frame
+}
+
+fn drain(phone: &mut Phone, [heard, reported]: &mut [usize; 2]) -> ArrayVec<Datagram, 4> {
     let mut sent = ArrayVec::new();
     while let Some(output) = phone.poll() {
         match output {
             Output::Transmit(_, datagram) => sent.push(datagram),
-            Output::Voice(..) => *heard += 1,
+            Output::Voice(_, frame) => {
+                assert_eq!(frame.copies.len(), frame.copies.capacity());
+                *heard += 1;
+            }
+            Output::Report(..) => *reported += 1,
             other => panic!("in the middle of a call: {other:?}"),
         }
     }

@@ -440,7 +440,7 @@ fn garbage(rng: &mut ChaCha20Rng) -> Vec<u8> {
     }
     let mut items = vec![0, 0, 0];
     while items.len() < 100 {
-        let (kind, length) = (1 + rng.next_u32() % 11, rng.next_u32() % 40);
+        let (kind, length) = (1 + rng.next_u32() % 13, rng.next_u32() % 40);
         let mut body = vec![0; length as usize];
         rng.fill_bytes(&mut body);
         if kind <= 2 && rng.next_u32().is_multiple_of(2) {

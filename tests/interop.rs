@@ -12,14 +12,13 @@ use std::net::UdpSocket;
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use arrayvec::ArrayVec;
 use python::{Python, python};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 use twocan::api::{CallId, CallState, Command, Done, Event, Why};
 use twocan::peer::{DeviceKeys, Identity, Reach, SafeText, Seed};
-use twocan::phone::types::{Frame, Input, MAX_OPUS, Media, Now, Output, Path};
+use twocan::phone::types::{Copied, Frame, Input, Media, Now, Opus, Output, Path, Report, Rung};
 use twocan::phone::{Phone, Settings};
 use x_wing::kem::{KeyExport, TryDecapsulate};
 use x_wing::{Ciphertext, DecapsulationKeyRejectNonContrib, Decapsulator, Encapsulate};
@@ -175,6 +174,7 @@ struct Us {
     next_frame: Duration,
     frames: u16,
     heard: Vec<Frame>,
+    reported: Option<Report>,
     /// Datagrams sent.
     said: u64,
 }
@@ -223,6 +223,7 @@ impl Us {
             next_frame: Duration::ZERO,
             frames: 0,
             heard: Vec::new(),
+            reported: None,
             said: 0,
         }
     }
@@ -346,6 +347,14 @@ impl Us {
     fn heard_only_silence(&self, least: usize) {
         assert!(self.heard.len() >= least, "{}", self.heard.len());
         assert!(self.heard.iter().all(|frame| *frame.opus == SILENCE));
+        let copies = self.heard.iter().flat_map(|frame| &frame.copies);
+        assert!(copies.clone().count() >= least - 1);
+        assert!(
+            copies
+                .clone()
+                .all(|copy| *copy.opus == SILENCE && copy.back == 1)
+        );
+        assert!(self.reported.is_some());
     }
 
     fn run(&mut self, time: Duration) {
@@ -376,13 +385,27 @@ impl Us {
         };
         self.next_frame = (self.next_frame + FRAME).max(now);
         self.frames = self.frames.wrapping_add(1);
-        let mut opus = ArrayVec::from([self.frames as u8; MAX_OPUS]);
-        opus[0] = SILENCE[0];
-        let frame = Frame {
-            seq: self.frames,
-            opus,
+        self.handle(Input::Voice(call, self.frame()));
+        self.handle(Input::Report(call, REPORT));
+    }
+
+    /// The next frame, with copies of two before. It is larger from when the other side has said
+    /// how it hears us.
+    fn frame(&self) -> Frame {
+        let opus = |seq: u16| -> Opus {
+            let mut opus: Opus = [seq as u8; 27].into_iter().collect();
+            opus[0] = SILENCE[0];
+            opus
         };
-        self.handle(Input::Voice(call, frame));
+        let mut frame = Frame::new(self.frames, opus(self.frames));
+        frame.copies.extend([1, 3].map(|back| Copied {
+            back,
+            opus: opus(self.frames.wrapping_sub(u16::from(back))),
+        }));
+        if let Some(report) = self.reported {
+            frame.rung = Rung::numbered(usize::from(report.burst));
+        }
+        frame
     }
 
     fn handle(&mut self, input: Input<'_>) {
@@ -407,6 +430,7 @@ impl Us {
                 self.said += 1;
             }
             Output::Voice(_, frame) => self.heard.push(frame),
+            Output::Report(_, report) => self.reported = Some(report),
             Output::Media(Media::Open(call, _)) => {
                 self.mic = Some(call);
                 self.next_frame = self.mono();
@@ -470,4 +494,10 @@ fn unix() -> u64 {
 const SOON: Duration = Duration::from_secs(40);
 const FRAME: Duration = Duration::from_millis(20);
 /// Opus: 20 ms, mono, nothing in it.
+/// What we say of Python's voice; it checks that.
+const REPORT: Report = Report {
+    loss: 7,
+    burst: 5,
+    queue: 3,
+};
 const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];

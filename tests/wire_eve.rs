@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::{Line, Seen, World};
 use twocan::api::{CallState, Command, Done, Switch};
 use twocan::peer::SafeText;
+use twocan::phone::types::Rung;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
@@ -119,7 +120,38 @@ fn speech_silence_mute_hold_text_and_new_keys_look_alike() {
         let sent = between(&world.wire, from, began, ended);
         let epochs: BTreeSet<u8> = sent.iter().map(|seen| seen.bytes[0]).collect();
         assert_eq!(epochs, [0x11, 0x12].into(), "keys were renewed once");
-        check_clock(&sent);
+        check_clock(&sent, 153);
+    }
+}
+
+/// The one thing that changes the size is a frame that asks for another, as one does when the far
+/// side reports a worse line: and then all that follows is as large, whatever it is.
+#[test]
+fn a_size_that_was_asked_for_stays_in_silence_mute_and_hold() {
+    let mut world = World::friends(9);
+    world.talk(0, 1);
+    for (number, size) in [(5, 233), (0, 103), (4, 193), (1, 113), (2, 133), (3, 153)] {
+        world.run(SECOND);
+        world.sides[0].rung = Rung::numbered(number);
+        world.run(100 * MILLI);
+        let began = world.now;
+        let scenes: [fn(&mut World); 7] = [
+            |w| mute(w, 0, Switch::On),
+            |w| w.sides[0].mic_is_broken = true,
+            |w| write(w, 0, 300),
+            |w| hold(w, 0, Switch::On),
+            |w| hold(w, 0, Switch::Off),
+            |w| w.sides[0].mic_is_broken = false,
+            |w| mute(w, 0, Switch::Off),
+        ];
+        for scene in scenes {
+            scene(&mut world);
+            world.run(1_013 * MILLI);
+        }
+        for (side, size) in [(0, size), (1, 153)] {
+            let from = world.sides[side].address;
+            check_clock(&between(&world.wire, from, began, world.now), size);
+        }
     }
 }
 
@@ -137,7 +169,7 @@ fn a_missing_packet_would_be_seen() {
         world.now,
     );
     sent.remove(20);
-    check_clock(&sent);
+    check_clock(&sent, 153);
 }
 
 /// The four ways in which a call that was answered can end look alike: farewell packets.
@@ -217,7 +249,7 @@ fn a_lossy_line_changes_neither_size_nor_clock() {
     write(&mut world, 0, 900);
     world.run(20 * SECOND);
     for from in [0, 1].map(|side| world.sides[side].address) {
-        check_clock(&between(&world.wire, from, began, world.now));
+        check_clock(&between(&world.wire, from, began, world.now), 153);
     }
 }
 
@@ -252,10 +284,10 @@ fn between(wire: &[Seen], from: SocketAddr, began: Duration, ended: Duration) ->
 
 /// One size, one packet every 20 ms, give or take the 50 us by which the clock leans on the
 /// microphone's.
-fn check_clock(sent: &[Seen]) {
+fn check_clock(sent: &[Seen], size: usize) {
     assert!(sent.len() > 40);
     for two in sent.windows(2) {
-        assert_eq!(two[0].bytes.len(), 153);
+        assert_eq!(two[0].bytes.len(), size);
         let gap = (two[1].at - two[0].at).as_micros();
         assert!(
             (19_950..=20_050).contains(&gap),

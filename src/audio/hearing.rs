@@ -35,6 +35,10 @@ impl Hearing {
     /// A frame from the far side that arrived at `at`.
     pub(super) fn receive(&mut self, frame: &Frame, at: Duration) {
         self.jitter.push(frame.seq, &frame.opus, at);
+        for copy in &frame.copies {
+            let seq = frame.seq.wrapping_sub(u16::from(copy.back));
+            self.jitter.push(seq, &copy.opus, at);
+        }
     }
 
     /// Lays sound ready until there are `wanted` samples for the loudspeaker.

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::phone::types::{CallId, Frame, OpenMic};
+use crate::phone::types::{CallId, Frame, OpenMic, Report};
 
 pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
 pub use device::DeviceError;
@@ -102,6 +102,8 @@ pub enum AudioEvent {
     /// The next 20 ms of the microphone, for the call that it is open for, and when they were
     /// complete.
     Frame(CallId, Frame, Instant),
+    /// How the far voice of this call arrives, for the far side to know.
+    Report(CallId, Report),
     /// Ten times a second: peaks since the last time, as share (0..1) of full scale.
     Levels {
         call: CallId,
@@ -160,6 +162,8 @@ struct Wanted {
     controls: Controls,
     /// Frames that found the channel to the voice thread full.
     dropped: u64,
+    /// The last word of a far side, until the voice thread has taken it.
+    report: Option<(CallId, Report)>,
     quit: bool,
 }
 
@@ -199,6 +203,7 @@ impl Audio {
             serving: None,
             controls,
             dropped: 0,
+            report: None,
             quit: false,
         });
         let (frames, received) = sync_channel(FRAMES_IN);
@@ -269,6 +274,13 @@ impl Audio {
         if self.frames.try_send(Received { call, frame, at }).is_err() {
             self.wanted.send_modify(|wanted| wanted.dropped += 1);
         }
+    }
+
+    /// The far side says how our voice arrives there.
+    pub fn report(&self, call: CallId, report: Report) {
+        // It can wait until the microphone has a frame.
+        self.wanted
+            .send_modify(|wanted| wanted.report = Some((call, report)));
     }
 
     /// How loud the far side is played, 0..=[`LOUDEST`]; 1 leaves it as it is.

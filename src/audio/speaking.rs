@@ -39,7 +39,7 @@ impl Speaking {
         let seq = self.seq;
         self.seq = seq.wrapping_add(1);
         self.sent += 1;
-        Some(Frame { seq, opus })
+        Some(Frame::new(seq, opus))
     }
 
     /// Frames made so far.

@@ -101,7 +101,7 @@ struct Meter {
 impl Meter {
     fn take(&mut self, event: AudioEvent) -> Result<(), Failure> {
         match event {
-            AudioEvent::Frame(..) => Ok(()),
+            AudioEvent::Frame(..) | AudioEvent::Report(..) => Ok(()),
             AudioEvent::Levels { mic, speaker, .. } => {
                 self.mic = self.mic.max(mic);
                 self.speaker = self.speaker.max(speaker);

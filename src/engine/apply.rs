@@ -16,6 +16,7 @@ impl Run {
             }
             Output::Transmit(path, datagram) => parts.net.send(path, &datagram),
             Output::Voice(call, frame) => parts.audio.push(call, frame),
+            Output::Report(call, report) => parts.audio.report(call, report),
             Output::Media(media) => self.serve(media),
             Output::Event(event) => self.happen(event),
             Output::Reply(request, result) => self.reply(request, result),
@@ -32,6 +33,7 @@ impl Run {
     pub(super) fn hear(&mut self, event: AudioEvent) {
         match event {
             AudioEvent::Frame(call, frame, at) => self.speak(call, frame, at),
+            AudioEvent::Report(call, report) => self.tell_phone(Input::Report(call, report)),
             AudioEvent::Levels { call, mic, speaker } => {
                 if self.listeners.is_anybody_watching_levels() {
                     let levels = self.stamped(Event::Levels { call, mic, speaker });

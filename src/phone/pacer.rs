@@ -1,7 +1,7 @@
 //! The constant clock of voice packets.
 //!
 //! From the answer to the farewell one packet leaves every 20 ms, whatever is said: an observer
-//! learns nothing from sizes or gaps. The clock is ours, not the microphone's, whose jitter would
+//! learns nothing from sizes or gaps. A packet without a frame is as large as the last with one. The clock is ours, not the microphone's, whose jitter would
 //! show on the wire; but its phase leans slowly on the microphone's, so that a frame waits only a
 //! few milliseconds for its packet, and follows the drift between the two clocks. The lean is far
 //! too slow to carry anything of the content.
@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::types::{FRAME, Frame};
+use super::types::{FRAME, Frame, Rung};
 
 #[derive(Debug)]
 pub struct Pacer {
@@ -22,6 +22,7 @@ pub struct Pacer {
     dropped: u64,
     /// Ticks in a row that have left a frame waiting.
     surplus: u32,
+    rung: Rung,
 }
 
 impl Pacer {
@@ -33,12 +34,18 @@ impl Pacer {
             error: None,
             dropped: 0,
             surplus: 0,
+            rung: Rung::USUAL,
         }
     }
 
     /// When the next packet leaves.
     pub fn deadline(&self) -> Duration {
         self.next
+    }
+
+    /// The size of the packet that leaves now.
+    pub fn rung(&self) -> Rung {
+        self.rung
     }
 
     /// A frame from the microphone.
@@ -72,6 +79,7 @@ impl Pacer {
             *error -= lean;
         }
         let frame = self.queue.pop_front();
+        self.rung = frame.as_ref().map_or(self.rung, |frame| frame.rung);
         self.drop_surplus();
         frame
     }
@@ -150,13 +158,7 @@ mod tests {
                 }
                 last_tick = Some(tick);
             }
-            pacer.push(
-                Frame {
-                    seq: count as u16,
-                    opus: ArrayVec::new(),
-                },
-                at,
-            );
+            pacer.push(Frame::new(count as u16, ArrayVec::new()), at);
             made.push_back(at);
             while made.len() > pacer.queue.len() {
                 made.pop_front();
@@ -176,10 +178,7 @@ mod tests {
 
     #[test]
     fn delay_from_a_stall_goes_away_again() {
-        let frame = |seq| Frame {
-            seq,
-            opus: ArrayVec::new(),
-        };
+        let frame = |seq| Frame::new(seq, ArrayVec::new());
         let mut pacer = Pacer::new(Duration::ZERO);
         for seq in 0..2 {
             pacer.push(frame(seq), Duration::ZERO);
@@ -190,6 +189,25 @@ mod tests {
             pacer.push(frame(seq), at);
         }
         assert_eq!((pacer.queue.len(), pacer.dropped), (1, 1));
+    }
+
+    #[test]
+    fn a_packet_without_a_frame_is_as_large_as_the_one_before() {
+        let mut pacer = Pacer::new(Duration::ZERO);
+        let mut frame = Frame::new(0, ArrayVec::new());
+        frame.rung = Rung::numbered(5);
+        assert_eq!(pacer.rung(), Rung::USUAL);
+        pacer.push(frame, Duration::ZERO);
+        for _ in 0..3 {
+            pacer.tick(pacer.deadline());
+            assert_eq!(pacer.rung(), Rung::numbered(5));
+        }
+        pacer.clear();
+        assert_eq!(
+            pacer.rung(),
+            Rung::numbered(5),
+            "a held call looks the same"
+        );
     }
 
     #[test]

@@ -5,12 +5,13 @@
 //! ```
 //!
 //! Every packet of a phase has one size, whatever is in it: speech, silence, signalling or nothing
-//! look alike from outside. Unknown item types are skipped, so that later versions can add some.
+//! look alike from outside. The size steps only when the far side reports how the line is. Unknown
+//! item types are skipped, so that later versions can add some.
 
 use arrayvec::ArrayVec;
 
 use super::channel::Plain;
-use super::types::{Frame, MAX_OPUS};
+use super::types::{Frame, MAX_OPUS, Report};
 
 /// Which of the two reliable streams an item belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,12 @@ pub enum Item<'a> {
     /// The session is over; see [`super::message::Bye`].
     Bye(u8),
     ByeAcknowledged,
+    /// The frame that was sent `back` frames before this packet's.
+    Copy {
+        back: u8,
+        opus: &'a [u8],
+    },
+    Report(Report),
 }
 
 /// A decrypted packet, taken apart.
@@ -100,19 +107,26 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// An empty packet of `size` plaintext bytes.
+    /// A packet of `size` plaintext bytes with nothing in it but perhaps voice. A copy that does
+    /// not fit is left out, and so is a frame.
     pub fn new(size: usize, voice: Option<&Frame>) -> Builder {
         let mut builder = Builder {
             out: ArrayVec::new(),
             size,
         };
-        let (seq, opus) = match voice {
-            Some(frame) => (frame.seq, frame.opus.as_slice()),
-            None => (0, &[][..]),
+        let Some(frame) = voice.filter(|frame| frame.opus.len() + VOICE_HEAD <= size) else {
+            builder.put(&[0; VOICE_HEAD]);
+            return builder;
         };
-        builder.put(&seq.to_le_bytes());
-        builder.put(&[opus.len() as u8]);
-        builder.put(opus);
+        builder.put(&frame.seq.to_le_bytes());
+        builder.put(&[frame.opus.len() as u8]);
+        builder.put(&frame.opus);
+        for copy in &frame.copies {
+            builder.add(&Item::Copy {
+                back: copy.back,
+                opus: &copy.opus,
+            });
+        }
         builder
     }
 
@@ -181,6 +195,17 @@ fn item(kind: u8, body: &[u8]) -> Option<Item<'_>> {
         PATH_READY => Item::PathReady,
         BYE => Item::Bye(*body.first()?),
         BYE_ACKNOWLEDGED => Item::ByeAcknowledged,
+        COPY => {
+            let (&back, opus) = body.split_first()?;
+            if back == 0 || opus.is_empty() || opus.len() > MAX_OPUS {
+                return None;
+            }
+            Item::Copy { back, opus }
+        }
+        REPORT => {
+            let &[loss, burst, queue] = body.first_chunk()?;
+            Item::Report(Report { loss, burst, queue })
+        }
         _ => return None,
     };
     Some(item)
@@ -243,8 +268,20 @@ fn write(item: &Item<'_>, body: &mut ArrayVec<u8, 255>) -> u8 {
             BYE
         }
         Item::ByeAcknowledged => BYE_ACKNOWLEDGED,
+        Item::Copy { back, opus } => {
+            put(&[back]);
+            put(opus);
+            COPY
+        }
+        Item::Report(Report { loss, burst, queue }) => {
+            put(&[loss, burst, queue]);
+            REPORT
+        }
     }
 }
+
+/// Number and length of a voice frame.
+const VOICE_HEAD: usize = 3;
 
 const PADDING: u8 = 0;
 const SEGMENT_SIGNAL: u8 = 1;
@@ -258,20 +295,21 @@ const PATH_RESPONSE: u8 = 8;
 const BYE: u8 = 9;
 const BYE_ACKNOWLEDGED: u8 = 10;
 const PATH_READY: u8 = 11;
+const COPY: u8 = 12;
+const REPORT: u8 = 13;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::wire::{PLAIN, PLAIN_WIDE};
+    use super::super::types::{Copied, Rung};
+    use super::super::wire::{PLAIN, PLAIN_WIDE, plain_size};
     use super::*;
 
     #[test]
     fn a_full_voice_packet_still_carries_a_segment_and_an_acknowledgement() {
-        let frame = Frame {
-            seq: 0xfffe,
-            opus: ArrayVec::from([7; MAX_OPUS]),
-        };
+        let opus = [7; Rung::USUAL.payload()];
+        let frame = Frame::new(0xfffe, opus.into_iter().collect());
         let acknowledgement = Item::Acknowledgement {
             lane: Lane::Keys,
             next: 5,
@@ -291,6 +329,51 @@ mod tests {
         assert_eq!(contents.voice, Some((0xfffe, frame.opus.as_slice())));
         let items: Vec<_> = contents.items().collect();
         assert_eq!(items, [acknowledgement, segment]);
+    }
+
+    #[test]
+    fn every_rung_has_room_for_its_payload_and_a_little_talk_beside_it() {
+        for rung in Rung::all() {
+            let opus = |length: usize| (0..length).map(|byte| byte as u8).collect();
+            let share = rung.payload() / 4;
+            let mut frame = Frame::new(7, opus(rung.payload() - 3 * share));
+            frame.rung = rung;
+            frame.copies.extend((1..=3).map(|back| Copied {
+                back,
+                opus: opus(share),
+            }));
+            let mut builder = Builder::new(plain_size(rung), Some(&frame));
+            let report = Item::Report(Report {
+                loss: 200,
+                burst: 4,
+                queue: 255,
+            });
+            assert!(builder.add(&report));
+            assert!(builder.room() >= 29, "{} left", builder.room());
+            let plain = builder.finish();
+            let contents = split(&plain).expect("well formed");
+            assert_eq!(contents.voice, Some((7, frame.opus.as_slice())));
+            let copies = frame.copies.iter().map(|copy| Item::Copy {
+                back: copy.back,
+                opus: &copy.opus,
+            });
+            let expected: Vec<_> = copies.chain([report]).collect();
+            assert_eq!(contents.items().collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out() {
+        let mut frame = Frame::new(7, [1; MAX_OPUS].into());
+        let plain = Builder::new(plain_size(Rung::numbered(0)), Some(&frame)).finish();
+        assert!(plain.iter().all(|byte| *byte == 0));
+        frame.opus.truncate(80);
+        let opus = [2; MAX_OPUS].into();
+        frame.copies.push(Copied { back: 1, opus });
+        let plain = Builder::new(PLAIN, Some(&frame)).finish();
+        let contents = split(&plain).expect("well formed");
+        assert_eq!(contents.voice, Some((7, frame.opus.as_slice())));
+        assert_eq!(contents.items().count(), 0);
     }
 
     #[test]

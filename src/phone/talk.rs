@@ -4,7 +4,7 @@
 
 use super::call::{Call, RING, Stage};
 use super::message::{Bye, Message};
-use super::types::{Frame, Media, Now, Output};
+use super::types::{Frame, Media, Now, Output, Report};
 use super::{MAX_CALLS, Phone, orders};
 use crate::api::{CallId, Refusal, Switch, Trouble, Why};
 use crate::peer::PeerId;
@@ -136,21 +136,44 @@ impl Phone {
 
     /// A frame of our microphone. It goes only where the microphone is open for.
     pub(super) fn speak(&mut self, call: CallId, frame: Frame, now: Now) {
-        if self.served != Some(call) {
-            return;
-        }
-        let Some(peer) = self.calls.get(&call).map(|call| call.peer) else {
+        let Some(peer) = self.served_peer(call) else {
             return;
         };
         self.with_session(&peer, now, |session, io| session.voice(frame, io.now));
     }
 
+    /// How the far microphone arrives here.
+    pub(super) fn report(&mut self, call: CallId, report: Report, now: Now) {
+        let Some(peer) = self.served_peer(call) else {
+            return;
+        };
+        self.with_session(&peer, now, |session, _| session.report(report));
+    }
+
     /// A frame of the far microphone. It is heard only in the call that is talked in.
     pub(super) fn hear_voice(&mut self, peer: PeerId, frame: Frame) {
-        let call = self.call_with(&peer).map(|call| call.id);
-        if let Some(call) = call.filter(|call| self.served == Some(*call)) {
+        if let Some(call) = self.served_with(&peer) {
             self.out.push_back(Output::Voice(call, frame));
         }
+    }
+
+    /// How our microphone arrives at the far side. Only the call that is talked in has one.
+    pub(super) fn hear_report(&mut self, peer: PeerId, report: Report) {
+        if let Some(call) = self.served_with(&peer) {
+            self.out.push_back(Output::Report(call, report));
+        }
+    }
+
+    /// The peer of this call, if it has the microphone.
+    fn served_peer(&self, call: CallId) -> Option<PeerId> {
+        let served = self.served.filter(|served| *served == call)?;
+        self.calls.get(&served).map(|call| call.peer)
+    }
+
+    /// The call with this peer, if it has the microphone.
+    fn served_with(&self, peer: &PeerId) -> Option<CallId> {
+        let call = self.call_with(peer)?.id;
+        (self.served == Some(call)).then_some(call)
     }
 
     /// Both sides have agreed: packets flow from now on, until the farewell.

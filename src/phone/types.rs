@@ -97,19 +97,93 @@ pub const MAX_DATAGRAM: usize = 1200;
 /// One datagram, ready for the socket.
 pub type Datagram = ArrayVec<u8, MAX_DATAGRAM>;
 
-/// Largest Opus packet in a voice packet, in bytes: 32 kbit/s in 20 ms.
-pub const MAX_OPUS: usize = 80;
+/// Largest Opus packet in a voice packet, in bytes: 64 kbit/s in 20 ms.
+pub const MAX_OPUS: usize = 160;
 
 /// Time between two voice packets.
 pub const FRAME: Duration = Duration::from_millis(20);
 
-/// One encoded 20 ms of voice.
+/// An Opus packet of 20 ms, 1..=[`MAX_OPUS`] bytes.
+pub type Opus = ArrayVec<u8, MAX_OPUS>;
+
+/// One encoded 20 ms of voice, and earlier ones for whom they did not reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Counts the frames of one sender in one call; wraps.
     pub seq: u16,
-    /// An Opus packet, 1..=[`MAX_OPUS`] bytes.
-    pub opus: ArrayVec<u8, MAX_OPUS>,
+    pub opus: Opus,
+    /// Exact copies of earlier frames. With `opus` they fit into [`Rung::payload`] bytes.
+    pub copies: ArrayVec<Copied, MAX_COPIES>,
+    /// How large the packet is; it stays so until a frame says otherwise. Chosen by what the far
+    /// side reports of the line, never by what is said. Without meaning in a received frame.
+    pub rung: Rung,
+}
+
+impl Frame {
+    /// A frame alone, in a packet of the usual size.
+    pub fn new(seq: u16, opus: Opus) -> Frame {
+        Frame {
+            seq,
+            opus,
+            copies: ArrayVec::new(),
+            rung: Rung::USUAL,
+        }
+    }
+}
+
+/// The copy of an earlier frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// How many frames earlier, 1..=255.
+    pub back: u8,
+    pub opus: Opus,
+}
+
+/// Most copies in one packet.
+pub const MAX_COPIES: usize = 3;
+
+/// One of the few sizes that voice packets have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rung(u8);
+
+impl Rung {
+    /// 32 kbit/s: what a call begins with.
+    pub const USUAL: Rung = Rung(3);
+
+    /// All of them, the smallest first.
+    pub fn all() -> impl DoubleEndedIterator<Item = Rung> {
+        (0..PAYLOADS.len() as u8).map(Rung)
+    }
+
+    /// The number of this rung, counted from 0 at the smallest.
+    pub fn number(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The rung of this number; the largest for numbers beyond it.
+    pub fn numbered(number: usize) -> Rung {
+        Rung(number.min(PAYLOADS.len() - 1) as u8)
+    }
+
+    /// Bytes of Opus in one packet, copies included.
+    pub const fn payload(self) -> usize {
+        PAYLOADS[self.0 as usize]
+    }
+}
+
+/// 12, 16, 24, 32, 48 and 64 kbit/s in 20 ms.
+const PAYLOADS: [usize; 6] = [30, 40, 60, 80, 120, MAX_OPUS];
+
+/// How the voice of one side arrives at the other, as that one tells it about once a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Frames lost before any repair, in half percents; more than 200 counts as 200.
+    pub loss: u8,
+    /// Mean number of frames lost in a row, in quarters.
+    pub burst: u8,
+    /// By how much even the quickest frames of late were slower than the quickest of the last half
+    /// minute, in 4 ms: what waits in a queue on the way.
+    pub queue: u8,
 }
 
 /// Everything that can happen to the phone.
@@ -119,6 +193,8 @@ pub enum Input<'a> {
     Receive(Path, &'a [u8]),
     /// The next encoded frame of our microphone, for the call that the microphone is open for.
     Voice(CallId, Frame),
+    /// How the far voice of that call arrives here, for the far side to know.
+    Report(CallId, Report),
     /// The change that [`Output::Save`] asked for is on the disk (or, with `false`, could not be
     /// written).
     Saved(SaveId, bool),
@@ -169,6 +245,8 @@ pub enum Output {
     Transmit(Path, Datagram),
     /// A frame of the far microphone, in the order of arrival, for the jitter buffer.
     Voice(CallId, Frame),
+    /// How our voice arrives at the far side of that call.
+    Report(CallId, Report),
     Media(Media),
     Event(Event),
     Reply(RequestId, Result<Done, Refusal>),

@@ -244,10 +244,8 @@ impl Example {
     }
 
     fn data(&mut self, ours: &mut Channel, theirs: &mut Channel) {
-        let frame = Frame {
-            seq: 0x0102,
-            opus: [0xf8, 0xff, 0xfe].into_iter().collect(),
-        };
+        let opus = [0xf8, 0xff, 0xfe].into_iter().collect();
+        let frame = Frame::new(0x0102, opus);
         let mut builder = Builder::new(PLAIN, Some(&frame));
         let added = builder.add(&Item::Ping { stamp: 0x1122_3344 })
             && builder.add(&Item::Segment {

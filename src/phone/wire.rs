@@ -9,10 +9,13 @@
 //! REPLY   76 B  02 | ver 01 | 0000 | sidx_r u32 | sidx_i u32 | noise2 64
 //! FINISH 210 B  03 | 000000 | sidx_r u32 | noise3 202
 //! COOKIE  64 B  04 | 000000 | sidx_i u32 | nonce 24 | sealed cookie 32
-//! DATA  9+P+16  10|epoch&3 | index u32 | counter u32 | ciphertext P | tag 16      P = 128 or 480
+//! DATA  9+P+16  10|epoch&3 | index u32 | counter u32 | ciphertext P | tag 16
 //! ```
+//!
+//! P is 480 in the first key exchange and 128 otherwise, but for voice, where it is one of the
+//! sizes of [`plain_size`].
 
-use super::types::Datagram;
+use super::types::{Datagram, Rung};
 
 /// Protocol version in HELLO and REPLY.
 pub const VERSION: u8 = 1;
@@ -37,10 +40,17 @@ pub const NOISE3: usize = 202;
 pub const DATA_HEADER: usize = 9;
 pub const TAG: usize = 16;
 
-/// Plaintext bytes of a DATA packet outside the key exchange: voice, silence and signalling alike.
-pub const PLAIN: usize = 128;
+/// Plaintext bytes of a DATA packet that is neither voice nor of the first key exchange, and of
+/// voice as a call begins.
+pub const PLAIN: usize = plain_size(Rung::USUAL);
 /// Plaintext bytes of a DATA packet while the first key encapsulation runs.
 pub const PLAIN_WIDE: usize = 480;
+
+/// Plaintext bytes of a voice packet: its payload, the head of the voice part, and 45 bytes for the
+/// heads of copies and for signalling.
+pub const fn plain_size(rung: Rung) -> usize {
+    rung.payload() + 48
+}
 
 /// A datagram whose outer form is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +204,8 @@ impl DataHeader {
 
 fn is_data_length(length: usize) -> bool {
     const OVERHEAD: usize = DATA_HEADER + TAG;
-    length == OVERHEAD + PLAIN || length == OVERHEAD + PLAIN_WIDE
+    let is_voice = Rung::all().any(|rung| length == OVERHEAD + plain_size(rung));
+    is_voice || length == OVERHEAD + PLAIN_WIDE
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -244,7 +255,8 @@ mod tests {
                     *first = kind;
                 }
                 let parsed = parse(&bytes);
-                let data = (0x10..=0x13).contains(&kind) && (length == 153 || length == 505);
+                let sizes = [103, 113, 133, 153, 193, 233, 505];
+                let data = (0x10..=0x13).contains(&kind) && sizes.contains(&length);
                 let fixed = matches!((kind, length), (3, FINISH) | (4, COOKIE));
                 assert_eq!(
                     parsed.is_some(),

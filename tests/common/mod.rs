@@ -306,6 +306,7 @@ impl World {
                 Output::Voice(call, frame) => {
                     self.sides[side].heard.push((now.mono, call, frame));
                 }
+                Output::Report(_, report) => self.sides[side].reports.push((now.mono, report)),
                 Output::Event(event) => self.sides[side].events.push(event),
                 Output::Reply(request, result) => {
                     self.sides[side].replies.insert(request, result);

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
 use twocan::api::{CallId, Done, Event, Refusal};
 use twocan::peer::{
     Contact, DeviceKeys, Identity, Invite, PeerId, Reach, SafeText, Seed, Stranger,
 };
-use twocan::phone::types::{Change, Datagram, Frame, Input, Now};
+use twocan::phone::types::{Change, Datagram, Frame, Input, Now, Report, Rung};
 use twocan::phone::{Phone, Settings};
 
 use super::{EPOCH, World};
@@ -45,6 +44,10 @@ pub struct Side {
     pub mic_is_broken: bool,
     pub(super) next_frame: Duration,
     pub(super) frames: u16,
+    /// Of the frames that the microphone makes.
+    pub rung: Rung,
+    /// What the far side has said of our voice, and when it came.
+    pub reports: Vec<(Duration, Report)>,
     pub(super) next_request: u64,
 }
 
@@ -81,6 +84,8 @@ impl Side {
             mic_is_broken: false,
             next_frame: Duration::ZERO,
             frames: 0,
+            rung: Rung::USUAL,
+            reports: Vec::new(),
             next_request: 1,
         }
     }
@@ -190,10 +195,8 @@ impl World {
             return;
         }
         this.frames = this.frames.wrapping_add(1);
-        let frame = Frame {
-            seq: this.frames,
-            opus: ArrayVec::from([side as u8; 80]),
-        };
+        let mut frame = Frame::new(this.frames, [side as u8; 30].into_iter().collect());
+        frame.rung = this.rung;
         self.handle(side, Input::Voice(call, frame));
     }
 }

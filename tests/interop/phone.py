@@ -20,7 +20,7 @@ import crypto
 import lines
 import page
 import wire
-from session import Session, handshake
+from session import RUNG, Session, handshake
 
 
 def main():
@@ -199,6 +199,13 @@ class Phone:
         wrong = [opus for seq, opus in self.session.frames if opus != frame_of(seq)]
         if wrong or len(set(seqs)) != len(seqs):
             raise SystemExit("frames came damaged or twice")
+        copies = self.session.copies
+        if len(copies) != 2 * len(seqs) or any(opus != frame_of(seq) for seq, opus in copies):
+            raise SystemExit("copies came damaged or not at all")
+        if set(self.session.reports) != {(7, 5, 3)}:
+            raise SystemExit(f"other reports came: {set(self.session.reports)}")
+        if self.session.sizes | {wire.PLAIN} != {wire.PLAIN, wire.VOICE[RUNG]}:
+            raise SystemExit(f"packets of other sizes came: {self.session.sizes}")
         say("heard", frames=len(seqs), span=max(seqs) - min(seqs) + 1)
 
     def part(self, reason):
@@ -217,8 +224,8 @@ class Phone:
 
 
 def frame_of(seq):
-    """What the phone under test sends in frame `seq`: 80 bytes, Opus by their first one."""
-    return bytes([0xF8]) + bytes([seq & 0xFF]) * 79
+    """What the phone under test sends in frame `seq`: 27 bytes, Opus by their first one."""
+    return bytes([0xF8]) + bytes([seq & 0xFF]) * 26
 
 
 def call(phone, invite):

@@ -40,6 +40,9 @@ def split(noise, initiator):
     keys = [protocol.cipher_state_encrypt.k, protocol.cipher_state_decrypt.k]
     return protocol.handshake_hash, *(keys if initiator else keys[::-1])
 
+# The number of the size that the phone under test shall take: it goes by the second byte of REPORT.
+RUNG = 4
+
 
 class Epoch:
     def __init__(self, number, chain, initiator, index_in=None, index_out=None):
@@ -83,6 +86,7 @@ class Session:
         self.streams = {"signals": Stream(), "keys": Stream()}
         self.talking = self.closed = self.farewell = False
         self.heard, self.frames = [], []
+        self.copies, self.reports, self.sizes = [], [], set()
         self.seq, self.next_tick = 0, 0.0
         self.pong = None
         self.rtt, self.rtt_known = 0.1, False
@@ -122,15 +126,26 @@ class Session:
         self.finish, self.heard_at = None, time.monotonic()
         if newest and address != self.address and not self.closed:
             self.heard.append(("elsewhere", address))
+        if self.talking:
+            self.sizes.add(len(plain))
         frame, items = wire.split(plain)
-        if frame and epoch >= 1 and self.talking:
-            self.frames.append(frame)
+        if epoch >= 1 and self.talking:
+            self.take_voice(frame, items)
         for item, body in items:
             self.take(item, body, epoch, address)
         for kind, body in self.streams["keys"].messages():
             self.take_keys(kind, body)
         if self.open:
             self.heard += [("signal", message) for message in self.streams["signals"].messages()]
+
+    def take_voice(self, frame, items):
+        """The frame, the copies of earlier ones (their number and bytes), the reports with the
+        size of the packet that brought them."""
+        if frame:
+            self.frames.append(frame)
+            copies = [body for item, body in items if item == wire.COPY]
+            self.copies += [((frame[0] - body[0]) & 0xFFFF, body[1:]) for body in copies]
+        self.reports += [tuple(body[:3]) for item, body in items if item == wire.REPORT]
 
     def unseal(self, datagram):
         index = wire.u32(datagram, 1)
@@ -215,7 +230,7 @@ class Session:
             if now >= self.next_tick:
                 self.next_tick += 0.02
                 self.seq += 1
-                self.transmit(self.compose(wire.PLAIN, (self.seq & 0xFFFF, SILENCE_FRAME), now))
+                self.transmit(self.compose(wire.VOICE[2], (self.seq & 0xFFFF, SILENCE_FRAME), now))
             return
         for _ in range(16):
             wide = not self.open and self.streams["keys"].queue
@@ -228,6 +243,10 @@ class Session:
 
     def compose(self, size, frame, now):
         packet = wire.Plaintext(size, frame)
+        if frame and frame[0] > 1:
+            packet.add(wire.COPY, b"\1" + SILENCE_FRAME)
+        if frame:
+            packet.add(wire.REPORT, bytes([2, RUNG, 0]) + b"later")
         if self.open and now >= self.pinged + (1 if self.talking else 5):
             self.pinged = now
             packet.add(wire.PING, struct.pack("<I", time.monotonic_ns() // 1000 & 0xFFFFFFFF))

@@ -10,6 +10,7 @@ SIZES = {HELLO: 120, REPLY: 76, FINISH: 210, COOKIE: 64}
 SEGMENT = {"signals": 1, "keys": 2}
 ACK = {"signals": 3, "keys": 4}
 PING, PONG, PATH_CHALLENGE, PATH_RESPONSE, BYE, BYE_ACK = 5, 6, 7, 8, 9, 10
+COPY, REPORT = 12, 13
 
 # Messages of the stream of keys, and signals.
 OFFER, KEY_ANSWER = 1, 2
@@ -17,6 +18,8 @@ REQUEST, OK, INVITE, RINGING, ANSWER, CONFIRM, HOLD, TEXT, TEXT_OK, ABOUT = rang
 REACH, REACH_OK, CANDIDATES, ROOM = range(11, 15)
 
 PLAIN, WIDE = 128, 480
+# Plaintexts of voice packets.
+VOICE = (78, 88, 108, 128, 168, 208)
 
 
 def hello(sidx, noise):
@@ -40,7 +43,7 @@ def kind(datagram):
     if not datagram:
         return None
     if datagram[0] >> 2 == DATA >> 2:
-        return DATA if len(datagram) in (25 + PLAIN, 25 + WIDE) else None
+        return DATA if len(datagram) - 25 in (*VOICE, WIDE) else None
     if SIZES.get(datagram[0]) != len(datagram):
         return None
     version = 1 if datagram[0] in (HELLO, REPLY) else 0
@@ -76,7 +79,7 @@ class Plaintext:
 def split(plain):
     """The frame (seq, opus) or None, and the items."""
     seq, length = struct.unpack_from("<HB", plain)
-    if length > 80:
+    if length > 160:
         return None, []
     frame = (seq, plain[3 : 3 + length]) if length else None
     at, items = 3 + length, []

@@ -69,17 +69,17 @@ impl Session {
         self.paused = io.now >= self.heard_at + CONSENT;
         let Some(pacer) = &mut self.pacer else { return };
         let frame = pacer.tick(io.now);
-        let next = pacer.deadline();
+        let (next, rung) = (pacer.deadline(), pacer.rung());
         if self.paused {
             // No consent to send media to somebody who is not heard: probe only (RFC 7675).
             self.ping_due = true;
-            self.send_tick(None, io);
+            self.send_tick(None, rung, io);
             self.timers.set(Timer::Tick, io.now + PROBE);
             self.miss(io);
             return;
         }
         self.voice_sent += u64::from(frame.is_some());
-        self.send_tick(frame.as_ref(), io);
+        self.send_tick(frame.as_ref(), rung, io);
         self.timers.set(Timer::Tick, next);
         self.miss(io);
         self.miss_direct(io.now);

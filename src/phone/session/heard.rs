@@ -2,7 +2,7 @@
 
 use crate::phone::checks::Birthday;
 use crate::phone::message::{Bye, Message};
-use crate::phone::types::Frame;
+use crate::phone::types::{Frame, Report};
 
 /// What the session tells its owner.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub enum Heard {
     Up,
     Message(Message),
     Voice(Frame),
+    /// How our voice arrives at the peer.
+    Report(Report),
     /// The peer said farewell.
     Bye(Bye),
     /// Nothing authentic came for too long, or the peer proved to be somebody else.

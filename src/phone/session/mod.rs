@@ -10,6 +10,7 @@ mod clockwork;
 mod exchange;
 mod heard;
 mod packets;
+mod voice;
 mod ways;
 
 use std::collections::VecDeque;
@@ -31,7 +32,7 @@ use crate::phone::plain::{self, Item, Lane};
 use crate::phone::sas::Transcript;
 use crate::phone::stream::{Receiver, Sender};
 use crate::phone::timer::{Timer, Timers};
-use crate::phone::types::{Datagram, Frame, MAX_OPUS, Output, Path, Paths};
+use crate::phone::types::{Datagram, Output, Path, Paths, Report};
 use crate::phone::wire::Data;
 
 pub use heard::{Heard, Loss};
@@ -86,6 +87,7 @@ pub struct Session {
     rtt: Option<Duration>,
     ping_due: bool,
     pong_due: Option<(u32, Duration)>,
+    report_due: Option<Report>,
     /// Where else the peer may be reached, until the session is open.
     others: Paths,
     /// What the packet that is being taken in says of its path.
@@ -184,6 +186,7 @@ impl Session {
             rtt: beginning.rtt,
             ping_due: false,
             pong_due: None,
+            report_due: None,
             others: beginning.others,
             about_path: AboutPath::default(),
             acknowledge_bye: false,
@@ -270,35 +273,6 @@ impl Session {
         self.signal.out.has_room()
     }
 
-    /// Starts the constant stream of packets; it lasts until the farewell.
-    pub fn start_media(&mut self, io: &mut Io<'_>) {
-        if self.stage != Stage::Open || self.pacer.is_some() {
-            return;
-        }
-        self.pacer = Some(Pacer::new(io.now));
-        let first_voice = 2 * self.rtt.unwrap_or_default() + FIRST_VOICE;
-        self.choice.expect_voice(first_voice, io.now);
-        self.timers.set(Timer::Tick, io.now);
-        self.timers.set(Timer::Ping, io.now);
-        self.timers.set(Timer::Silence, io.now + LOST);
-    }
-
-    /// A frame for the next packet of the constant stream.
-    pub fn voice(&mut self, frame: Frame, now: Duration) {
-        let Some(pacer) = &mut self.pacer else { return };
-        pacer.push(frame, now);
-        if !self.paused {
-            self.timers.set(Timer::Tick, pacer.deadline());
-        }
-    }
-
-    /// The microphone is no longer this session's.
-    pub fn drop_voice(&mut self) {
-        if let Some(pacer) = &mut self.pacer {
-            pacer.clear();
-        }
-    }
-
     /// Whether the session has something to live for beside what is being sent just now.
     pub fn set_wanted(&mut self, wanted: bool, now: Duration) {
         if wanted {
@@ -355,18 +329,8 @@ impl Session {
             return;
         };
         let may_signal = opened.epoch >= 1;
-        if let Some((seq, opus)) = contents.voice
-            && may_signal
-            && self.stage == Stage::Open
-            && self.pacer.is_some()
-        {
-            self.voice_received += 1;
-            let mut frame = Frame {
-                seq,
-                opus: arrayvec::ArrayVec::new(),
-            };
-            frame.opus.extend(opus.iter().copied().take(MAX_OPUS));
-            self.events.push_back(Heard::Voice(frame));
+        if may_signal {
+            self.take_voice(&contents);
         }
         for item in contents.items() {
             self.take_item(from, item, may_signal, io);
@@ -409,6 +373,8 @@ impl Session {
                 self.timers.stop(Timer::Bye);
             }
             Item::Bye(_) | Item::ByeAcknowledged => {}
+            // Taken already, with the frame.
+            Item::Copy { .. } | Item::Report(_) => {}
         }
     }
 
@@ -489,5 +455,3 @@ const FIRST_KEYS: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(30);
 /// How long a farewell is repeated, or answered, before the keys are wiped.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How much later than two round trips after the answer the first voice may come.
-const FIRST_VOICE: Duration = Duration::from_millis(300);

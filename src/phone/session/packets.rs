@@ -10,8 +10,8 @@ use crate::phone::choice::Follow;
 use crate::phone::plain::{Builder, Item, Lane};
 use crate::phone::stream::OVERHEAD;
 use crate::phone::timer::Timer;
-use crate::phone::types::{Frame, Output, Path};
-use crate::phone::wire::{PLAIN, PLAIN_WIDE};
+use crate::phone::types::{Frame, Output, Path, Rung};
+use crate::phone::wire::{PLAIN, PLAIN_WIDE, plain_size};
 
 impl Session {
     /// Sends all that is due, unless the constant stream carries it.
@@ -37,9 +37,9 @@ impl Session {
             .set_or_stop(Timer::Repeat, repeat.filter(|_| wanted));
     }
 
-    /// One packet of the constant stream.
-    pub(super) fn send_tick(&mut self, voice: Option<&Frame>, io: &mut Io<'_>) {
-        let plain = self.compose(PLAIN, voice, io.now);
+    /// One packet of the constant stream, as large as the last frame wanted it.
+    pub(super) fn send_tick(&mut self, voice: Option<&Frame>, rung: Rung, io: &mut Io<'_>) {
+        let plain = self.compose(plain_size(rung), voice, io.now);
         self.transmit(self.choice.path(), &plain, io);
     }
 
@@ -173,6 +173,10 @@ impl Session {
             let held = now.saturating_sub(at).as_micros() as u32;
             let sent = builder.add(&Item::Pong { stamp, held });
             self.pong_due = self.pong_due.filter(|_| !sent);
+        }
+        if let Some(report) = self.report_due {
+            let sent = builder.add(&Item::Report(report));
+            self.report_due = self.report_due.filter(|_| !sent);
         }
     }
 
