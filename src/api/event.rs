@@ -52,6 +52,8 @@ pub enum Event {
     },
     /// Once a second while a call is active. `loss` is the share (0..1) of the last second's frames
     /// that never came or came too late; `sent` and `received` count voice packets since the answer.
+    /// `far_` is what the other side has reported of our voice: the share lost, how many in a row,
+    /// and how long it waited in a queue on the way.
     Stats {
         call: CallId,
         rtt_ms: f32,
@@ -61,6 +63,12 @@ pub enum Event {
         concealed: u64,
         sent: u64,
         received: u64,
+        #[serde(default)]
+        far_loss: f32,
+        #[serde(default)]
+        far_burst: f32,
+        #[serde(default)]
+        far_queue_ms: f32,
     },
     /// Peak levels since the last such event, as share (0..1) of full scale.
     Levels {

@@ -6,8 +6,9 @@ use crate::audio::codec::CodecError;
 use crate::audio::hearing::Hearing;
 use crate::audio::rings::VoiceSide;
 use crate::audio::speaking::Speaking;
-use crate::audio::{AudioStats, Controls, Settings};
-use crate::phone::types::{CallId, Frame, OpenMic};
+use crate::audio::{AudioStats, Controls, Settings, reports};
+use crate::phone::types::{CallId, FRAME, Frame, OpenMic, Report};
+use crate::voice::{self, Arrivals};
 
 /// Lives as long as the microphone may be open.
 #[derive(Debug)]
@@ -15,6 +16,9 @@ pub(super) struct Line {
     permit: OpenMic,
     speaking: Speaking,
     hearing: Hearing,
+    arrivals: Arrivals,
+    /// How the own voice arrives, as the far side has last said.
+    told: voice::Report,
 }
 
 /// Highest levels since they were last taken, as share of full scale.
@@ -30,6 +34,8 @@ impl Line {
             permit,
             speaking: Speaking::new(settings.encoder_complexity)?,
             hearing: Hearing::new(settings)?,
+            arrivals: Arrivals::new(FRAME),
+            told: voice::Report::default(),
         })
     }
 
@@ -44,7 +50,18 @@ impl Line {
 
     /// A frame from the far side that arrived at `at`.
     pub(super) fn receive(&mut self, frame: &Frame, at: Duration) {
+        self.arrivals.arrived(frame.seq, at);
         self.hearing.receive(frame, at);
+    }
+
+    /// What the far side should be told now of how its voice arrives.
+    pub(super) fn report(&mut self, now: Duration) -> Option<Report> {
+        self.arrivals.report(now).as_ref().map(reports::to_bytes)
+    }
+
+    /// The far side says how the own voice arrives there.
+    pub(super) fn hear_report(&mut self, report: Report) {
+        self.told = reports::from_bytes(report);
     }
 
     /// Lays sound ready until there are `wanted` samples for the loudspeaker.
@@ -78,6 +95,9 @@ impl Line {
             duplicate: voice.duplicate,
             skipped: voice.skipped,
             dropped: 0,
+            far_loss: self.told.loss,
+            far_burst: self.told.burst,
+            far_queue_ms: self.told.queue.as_secs_f32() * 1000.0,
         }
     }
 }

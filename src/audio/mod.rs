@@ -15,6 +15,7 @@ mod line;
 mod list;
 mod pulse;
 mod pulse_server;
+mod reports;
 mod resample;
 mod rings;
 mod sound;
@@ -136,6 +137,11 @@ pub struct AudioStats {
     pub skipped: u64,
     /// Frames that found a full channel on their way between engine and voice thread.
     pub dropped: u64,
+    /// What the far side has last reported: the share (0..1) of our frames that never came there,
+    /// how many were lost in a row, and how long they waited in a queue on the way.
+    pub far_loss: f32,
+    pub far_burst: f32,
+    pub far_queue_ms: f32,
 }
 
 /// The handle of the voice thread. Dropping it ends the thread and completes a written WAV file.

@@ -11,7 +11,7 @@ use crate::audio::clocked::Ends;
 use crate::audio::line::Line;
 use crate::audio::sound::{News, Sound};
 use crate::audio::{AudioEvent, Backend, Controls, Received, Settings, Wanted};
-use crate::phone::types::{CallId, OpenMic};
+use crate::phone::types::{CallId, OpenMic, Report};
 
 /// The thread's ends of everything that leads to the handle and the engine. `clock` tells the time
 /// since the start of the sound side.
@@ -83,6 +83,7 @@ struct Orders {
     serving: bool,
     controls: Controls,
     dropped: u64,
+    report: Option<(CallId, Report)>,
     quit: bool,
 }
 
@@ -97,6 +98,7 @@ impl<C: Fn() -> Duration> Voice<C> {
                 serving: wanted.serving.is_some(),
                 controls: wanted.controls,
                 dropped: wanted.dropped,
+                report: wanted.report.take(),
                 quit: wanted.quit,
             });
             false
@@ -117,6 +119,11 @@ impl<C: Fn() -> Duration> Voice<C> {
         let now = (self.ways.clock)();
         let serving = self.serving.as_mut()?;
         serving.receive(&self.ways.received);
+        if let Some((call, report)) = orders.report
+            && call == serving.line.call()
+        {
+            serving.line.hear_report(report);
+        }
         serving.turn(&self.ways, &orders.controls, now);
         serving.report(&self.ways.events, orders.dropped, now);
         let news = serving.sound.care(now);
@@ -223,6 +230,9 @@ impl Serving {
 
     fn report(&mut self, events: &mpsc::Sender<AudioEvent>, dropped: u64, now: Duration) {
         let call = self.line.call();
+        if let Some(report) = self.line.report(now) {
+            let _ = events.try_send(AudioEvent::Report(call, report));
+        }
         if now >= self.levels_due {
             self.levels_due = now + LEVELS_EVERY;
             let peaks = self.line.take_peaks();

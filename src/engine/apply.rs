@@ -100,6 +100,9 @@ impl Run {
             concealed: stats.concealed,
             sent: numbers.sent,
             received: numbers.received,
+            far_loss: stats.far_loss,
+            far_burst: stats.far_burst,
+            far_queue_ms: stats.far_queue_ms,
         });
         self.listeners.tell_in_passing(&stats);
     }

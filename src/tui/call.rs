@@ -146,6 +146,7 @@ pub fn stats_of(event: &Event) -> Option<(CallId, Stats)> {
         concealed,
         sent,
         received,
+        ..
     } = *event
     else {
         return None;

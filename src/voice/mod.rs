@@ -6,6 +6,8 @@
 
 mod jitter;
 mod meter;
+mod report;
 
 pub use jitter::{Jitter, Pull, Settings};
 pub use meter::Stats;
+pub use report::{Arrivals, Report};

@@ -271,6 +271,9 @@ pub fn stats(second: u64) -> Event {
         concealed: second / 11,
         sent: second * 50,
         received: second * 50 - second / 11,
+        far_loss: 0.0,
+        far_burst: 0.0,
+        far_queue_ms: 0.0,
     }
 }
 
