@@ -7,8 +7,8 @@ use bulletin::{START, World, pairwise, reach, seconds};
 use proptest::prelude::*;
 use std::time::Duration;
 
-use twocan::directory::{Announced, Input, Keeper, Moment, Name, Output, State};
-use twocan::peer::{Member, PeerId};
+use twocan::directory::{Announced, Input, Keeper, Moment, Name, Offer, Output, State};
+use twocan::peer::{Member, PeerId, Redacted};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 86_400;
@@ -407,6 +407,46 @@ fn an_old_record_is_never_believed_again() {
     assert_eq!(world.presence(1, 0), Announced::Offline);
     world.tell(1, Input::Record { name, value: old });
     assert_eq!(world.presence(1, 0), Announced::Offline);
+}
+
+/// What that phone was told last of what its contacts offer.
+fn offers(world: &World, at: usize) -> Vec<Offer> {
+    let said = world.phones[at].said.iter().rev();
+    let mut told = said.filter_map(|(_, output)| match output {
+        Output::Offers(offers) => Some(offers.clone()),
+        _ => None,
+    });
+    told.next().unwrap_or_default()
+}
+
+#[test]
+fn what_is_offered_is_for_contacts_and_ends_with_the_presence() {
+    let mut world = World::new();
+    let (giver, friend, invited) = (world.add(1), world.add(2), world.add(3));
+    world.befriend(giver, friend);
+    let token = [9; 16];
+    let end = world.unix() + DAY;
+    let id = world.id(giver);
+    world.phones[giver].circle.invites = vec![(token, end)];
+    world.phones[invited].circle.opened = vec![(id, token)];
+    for at in [giver, invited] {
+        world.recircle(at);
+    }
+    world.open();
+    world.run(seconds(2));
+    assert_eq!(offers(&world, friend), []);
+    let offer = Offer {
+        relay: vec![7; 50],
+        pass: Redacted([8; 16]),
+    };
+    world.tell(giver, Input::Offer(Some(offer.clone())));
+    world.run(seconds(2));
+    assert_eq!(offers(&world, friend), [offer]);
+    assert_eq!(world.presence(invited, giver), Announced::Available);
+    assert_eq!(offers(&world, invited), [], "an invite may be anywhere");
+    world.tell(giver, Input::Standing(State::Off));
+    world.run(seconds(2));
+    assert_eq!(offers(&world, friend), []);
 }
 
 #[test]

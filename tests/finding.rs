@@ -12,13 +12,24 @@ use libp2p::identity::Keypair;
 use support::{Phone, SOON};
 use twocan::api::{CallState, Command, Event, NetworkState, Presence, Standing, Why};
 use twocan::config::Network;
-use twocan::peer::Invite;
-use twocan::relay::{Limits, Options, Reflection, Relay};
+use twocan::directory::Offer;
+use twocan::net::reflect::Pass;
+use twocan::peer::{Invite, Redacted};
+use twocan::relay::{Limits, Options, Reflection, Relay, Serve};
 
 /// Longest that finding the network and being found in it may take on a busy machine.
 const FOUND: Duration = Duration::from_secs(30);
 
 async fn ultrapeer(port: u16, key: &Keypair, bootstrap: &[String]) -> Relay {
+    with_reflector(port, key, bootstrap, Reflection::default()).await
+}
+
+async fn with_reflector(
+    port: u16,
+    key: &Keypair,
+    bootstrap: &[String],
+    reflector: Reflection,
+) -> Relay {
     let options = Options {
         key: key.clone(),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -26,7 +37,7 @@ async fn ultrapeer(port: u16, key: &Keypair, bootstrap: &[String]) -> Relay {
         bootstrap: bootstrap.to_vec(),
         external: Vec::new(),
         also: Vec::new(),
-        reflector: Reflection::default(),
+        reflector,
         limits: Limits::default(),
     };
     Relay::start(options).await.expect("an ultrapeer")
@@ -179,6 +190,51 @@ async fn a_direct_call_outlives_the_ultrapeers_and_all_heals_when_one_comes_back
     bo.hang_up().await;
     assert_eq!(bo.until_ended(SOON).await, Why::HungUp);
     until_presence(&mut bo, Presence::Reachable).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_with_an_ultrapeer_of_his_own_gives_his_contacts_rooms() {
+    let nobody = Reflection {
+        serve: Serve::Nobody,
+        ..Reflection::default()
+    };
+    let relay = with_reflector(0, &Keypair::generate_ed25519(), &[], nobody).await;
+    let bootstrap = lines(&relay);
+    let key = Keypair::generate_ed25519();
+    let friends = Reflection {
+        serve: Serve::Friends,
+        pass: Pass::of(&key.public().to_peer_id(), [7; 16]),
+        ..Reflection::default()
+    };
+    // It is no way into the network: only his record leads to it.
+    let lent = with_reflector(0, &key, &[], friends).await;
+    let offer = Offer {
+        relay: lent.addresses()[0].to_vec(),
+        pass: Redacted([7; 16]),
+    };
+    let mut gus = Phone::offering("gus", &bootstrap, offer);
+    let mut anna = Phone::in_network("anna", &bootstrap);
+    let mut bo = Phone::in_network("bo", &bootstrap);
+    befriend_by_directory(&mut gus, &mut anna).await;
+    // With a call the session ends: then anna has seen what stands in the directory.
+    anna.dial("gus").await;
+    anna.until(CallState::Active).await;
+    anna.hang_up().await;
+    until_presence(&mut anna, Presence::Reachable).await;
+    let line = anna.invite().await;
+    bo.order(Command::AddContact { line, name: None }).await;
+    until_contact(&mut bo).await;
+    anna.order(Command::Dial {
+        peer: "bo".to_owned(),
+        muted: false,
+    })
+    .await;
+    anna.until(CallState::Active).await;
+    let mut status = lent.status();
+    let given = status.wait_for(|status| status.reflector.given > 0);
+    let given = tokio::time::timeout(FOUND, given).await;
+    assert!(given.is_ok(), "no room was made");
+    assert_eq!(relay.status().borrow().reflector.given, 0);
 }
 
 fn port(address: &str) -> u16 {

@@ -24,6 +24,9 @@ pub struct EngineArgs {
     /// Ask the gateway to forward a port to this phone
     #[arg(long, value_name = "true|false", env = "TWOCAN_PORT_MAPPING")]
     pub port_mapping: Option<bool>,
+    /// Forward calls of contacts that cannot reach each other, if this phone has a public address
+    #[arg(long, value_name = "true|false", env = "TWOCAN_LEND")]
+    pub lend: Option<bool>,
     /// Sound: the devices, none, or files
     #[arg(long, value_name = "cpal|null|wav:IN,OUT", env = "TWOCAN_AUDIO")]
     pub audio: Option<String>,

@@ -62,6 +62,7 @@ fn refuse_engine_options(matches: &ArgMatches) -> Result<(), clap::Error> {
         "bootstrap",
         "lan",
         "port_mapping",
+        "lend",
         "audio",
         "answer",
     ]

@@ -15,7 +15,7 @@ use super::{out, words};
 /// When the phone cannot be started, or with Ctrl-C.
 pub async fn run(setup: &Setup, engine: EngineArgs) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let mut phone = Phone::own(setup, engine)?;
+    let mut phone = Phone::own(setup, engine).await?;
     let ended = loop {
         tokio::select! {
             stop = signals.next() => match stop {

@@ -12,6 +12,7 @@ use twocan::disk::HomeLock;
 use twocan::engine::{Engine, EngineError, Handle, Options};
 
 use super::fail::Failure;
+use super::lend::{self, Lent};
 use super::setup::Setup;
 use super::{id, log};
 
@@ -20,6 +21,7 @@ pub struct Hosted {
     handle: Handle,
     stop: Arc<Notify>,
     server: JoinHandle<()>,
+    lent: Option<Lent>,
 }
 
 impl Hosted {
@@ -38,6 +40,9 @@ impl Hosted {
         if let Err(error) = self.server.await {
             tracing::error!("control socket: {error}");
         }
+        if let Some(lent) = self.lent {
+            lent.stop().await;
+        }
     }
 }
 
@@ -45,7 +50,7 @@ impl Hosted {
 ///
 /// # Errors
 /// When another one holds the home, there is no identity, or something cannot be opened.
-pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
+pub async fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
     let config = setup.config()?;
     let settings = config.engine.clone().with(overrides(args)?)?;
     log::start(&setup.global, &config.log, &setup.home.log())?;
@@ -54,6 +59,10 @@ pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
     let lock = HomeLock::acquire(&setup.home)?;
     let server =
         Server::bind(&setup.home.socket()).map_err(|error| Failure::new(Exit::Home, error))?;
+    let lent = match settings.lend {
+        true => lend::start(setup, &settings).await,
+        false => None,
+    };
     let handle = Engine::start(Options {
         home: setup.home.clone(),
         lock,
@@ -64,6 +73,7 @@ pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         bootstrap: settings.bootstrap.clone(),
         lan: settings.lan,
         port_mapping: settings.port_mapping,
+        offer: lent.as_ref().and_then(Lent::offer),
         auto_answer: settings.answer == Answer::Auto,
     })?;
     let stop = Arc::new(Notify::new());
@@ -77,6 +87,7 @@ pub fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         handle,
         stop,
         server,
+        lent,
     })
 }
 
@@ -96,6 +107,7 @@ pub fn overrides(mut args: EngineArgs) -> Result<Overrides, Failure> {
         bootstrap: args.bootstrap,
         lan: args.lan,
         port_mapping: args.port_mapping,
+        lend: args.lend,
         audio: args.audio,
         answer: args.answer,
     })

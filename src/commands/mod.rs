@@ -15,6 +15,7 @@ mod fail;
 mod host;
 mod id;
 mod invite;
+mod lend;
 mod log;
 mod manual;
 mod out;

@@ -36,7 +36,7 @@ impl Phone {
     pub async fn running_or_own(setup: &Setup, engine: EngineArgs) -> Result<Phone, Failure> {
         match Phone::find(setup).await? {
             Some(phone) => Ok(phone),
-            None => Phone::own(setup, engine),
+            None => Phone::own(setup, engine).await,
         }
     }
 
@@ -44,8 +44,8 @@ impl Phone {
     ///
     /// # Errors
     /// When the home is held by another one, its files are damaged, or an engine option is wrong.
-    pub fn own(setup: &Setup, engine: EngineArgs) -> Result<Phone, Failure> {
-        let hosted = host::start(setup, engine)?;
+    pub async fn own(setup: &Setup, engine: EngineArgs) -> Result<Phone, Failure> {
+        let hosted = host::start(setup, engine).await?;
         Ok(Phone {
             client: Client::new(hosted.link()),
             own: Some(hosted),

@@ -86,7 +86,7 @@ pub async fn run(setup: &Setup, args: RelayArgs) -> Result<(), Failure> {
 }
 
 /// The key of this home's ultrapeer.
-fn key(setup: &Setup) -> Result<Keypair, Failure> {
+pub fn key(setup: &Setup) -> Result<Keypair, Failure> {
     let mut key = relay_key(&setup.home)?;
     Keypair::ed25519_from_bytes(&mut *key).map_err(|error| Failure::new(Exit::Config, error))
 }
@@ -124,7 +124,7 @@ fn address(text: &String) -> Result<SocketAddr, Failure> {
 }
 
 /// Listens at the port of the last time if none is asked for and that one is free.
-async fn start(options: Options, last: Option<u16>) -> Result<Relay, Failure> {
+pub async fn start(options: Options, last: Option<u16>) -> Result<Relay, Failure> {
     if let (0, Some(port)) = (options.listen.port(), last) {
         let listen = SocketAddr::new(options.listen.ip(), port);
         let again = Options {
@@ -241,7 +241,8 @@ impl From<RelayError> for Failure {
     }
 }
 
-fn port(addresses: &[Multiaddr]) -> Option<u16> {
+/// The TCP port on which it listens.
+pub fn port(addresses: &[Multiaddr]) -> Option<u16> {
     addresses.iter().flatten().find_map(|part| match part {
         Protocol::Tcp(port) => Some(port),
         _ => None,

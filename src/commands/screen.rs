@@ -43,7 +43,7 @@ async fn with_own_phone(
         .engine
         .clone()
         .with(host::overrides(engine.clone())?)?;
-    let phone = host::start(setup, engine)?;
+    let phone = host::start(setup, engine).await?;
     let test = options
         .first_run
         .then(|| echo::sound_test(host::audio(&settings, &config)));

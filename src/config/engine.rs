@@ -20,6 +20,8 @@ pub struct Engine {
     pub lan: bool,
     /// The gateway is asked to forward a port to this phone.
     pub port_mapping: bool,
+    /// Calls of contacts are forwarded by a reflector in this process, where it can be reached.
+    pub lend: bool,
     pub audio: AudioMode,
     pub answer: Answer,
 }
@@ -32,6 +34,7 @@ impl Default for Engine {
             bootstrap: Vec::new(),
             lan: true,
             port_mapping: true,
+            lend: false,
             audio: AudioMode::default(),
             answer: Answer::default(),
         }
@@ -55,6 +58,7 @@ impl Engine {
         }
         self.lan = over.lan.unwrap_or(self.lan);
         self.port_mapping = over.port_mapping.unwrap_or(self.port_mapping);
+        self.lend = over.lend.unwrap_or(self.lend);
         Ok(self)
     }
 }
@@ -67,6 +71,7 @@ pub struct Overrides {
     pub bootstrap: Vec<String>,
     pub lan: Option<bool>,
     pub port_mapping: Option<bool>,
+    pub lend: Option<bool>,
     pub audio: Option<String>,
     pub answer: Option<String>,
 }

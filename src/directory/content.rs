@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::directory::sealed::PLAIN;
-use crate::peer::{DeviceCert, PeerId, Reach, Secret32};
+use crate::peer::{DeviceCert, PeerId, Reach, Redacted, Secret32};
 
 /// Devices that a record can list.
 pub const MAX_DEVICES: usize = 4;
@@ -18,7 +18,12 @@ pub const MAX_PEER: usize = 42;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// How a person can be reached: in the location, and in the copies for invites.
-    Location { state: State, devices: Vec<Device> },
+    Location {
+        state: State,
+        devices: Vec<Device>,
+        /// Never in a copy for an invite: it is for contacts.
+        offer: Option<Offer>,
+    },
     /// Under which secret the writer's location stands from now on: in a slot.
     Slot(Reach),
 }
@@ -47,15 +52,30 @@ pub struct Device {
     pub relays: Vec<Vec<u8>>,
 }
 
+/// An ultrapeer that the writer runs for his contacts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its multiaddr with `/p2p`, at most [`MAX_RELAY`] bytes.
+    pub relay: Vec<u8>,
+    /// The secret of the pass that its reflector wants to see.
+    pub pass: Redacted<[u8; 16]>,
+}
+
 impl Content {
     pub(super) fn encode(&self) -> Zeroizing<[u8; PLAIN]> {
         let mut plain = Zeroizing::new([0; PLAIN]);
         let mut bytes = Zeroizing::new(Vec::with_capacity(PLAIN));
         bytes.push(VERSION);
         match self {
-            Content::Location { state, devices } => {
+            Content::Location {
+                state,
+                devices,
+                offer,
+            } => {
                 bytes.extend([LOCATION, state.code()]);
-                encode_devices(devices, &mut bytes);
+                let offer = offer.as_ref().map(Offer::encode).unwrap_or_default();
+                encode_devices(devices, PLAIN - offer.len(), &mut bytes);
+                bytes.extend(offer);
             }
             Content::Slot(reach) => {
                 bytes.push(SLOT);
@@ -84,7 +104,12 @@ impl Content {
                 let devices = (0..count)
                     .map(|_| reader.device(id))
                     .collect::<Option<_>>()?;
-                Some(Content::Location { state, devices })
+                let offer = reader.offer();
+                Some(Content::Location {
+                    state,
+                    devices,
+                    offer,
+                })
             }
             SLOT => {
                 let version = u32::from_le_bytes(reader.array()?);
@@ -118,6 +143,16 @@ impl State {
     }
 }
 
+impl Offer {
+    /// Nothing where the address is too long.
+    fn encode(&self) -> Vec<u8> {
+        if self.relay.is_empty() || self.relay.len() > MAX_RELAY {
+            return Vec::new();
+        }
+        [&[self.relay.len() as u8], &self.relay[..], &self.pass.0].concat()
+    }
+}
+
 impl Device {
     /// Bytes of the device without its relays.
     fn len(&self) -> usize {
@@ -125,7 +160,8 @@ impl Device {
     }
 }
 
-fn encode_devices(devices: &[Device], out: &mut Vec<u8>) {
+/// Writes them, with as many relays as fit into `most` bytes altogether.
+fn encode_devices(devices: &[Device], most: usize, out: &mut Vec<u8>) {
     let devices: Vec<&Device> = devices
         .iter()
         .filter(|device| device.peer.len() <= MAX_PEER)
@@ -142,9 +178,9 @@ fn encode_devices(devices: &[Device], out: &mut Vec<u8>) {
         })
         .collect();
     let fixed: usize = devices.iter().map(|device| device.len()).sum();
-    while room(&relays) + fixed + out.len() + 1 > PLAIN {
-        let most = relays.iter_mut().max_by_key(|relays| relays.len());
-        most.expect("without devices it fits").pop();
+    while room(&relays) + fixed + out.len() + 1 > most {
+        let longest = relays.iter_mut().max_by_key(|relays| relays.len());
+        longest.expect("without devices it fits").pop();
     }
     out.push(devices.len() as u8);
     for (device, relays) in devices.iter().zip(relays) {
@@ -188,6 +224,13 @@ impl Reader<'_> {
             return None;
         }
         self.take(length).map(<[u8]>::to_vec)
+    }
+
+    /// Where nothing more is said, zeros follow, or nothing.
+    fn offer(&mut self) -> Option<Offer> {
+        let relay = self.bytes(MAX_RELAY).filter(|relay| !relay.is_empty())?;
+        let pass = Redacted(self.array()?);
+        Some(Offer { relay, pass })
     }
 
     fn device(&mut self, id: &PeerId) -> Option<Device> {
@@ -240,7 +283,22 @@ mod tests {
 
     fn location(devices: Vec<Device>) -> Content {
         let state = State::Away;
-        Content::Location { state, devices }
+        Content::Location {
+            state,
+            devices,
+            offer: None,
+        }
+    }
+
+    fn offering(devices: Vec<Device>, relay: usize) -> Content {
+        Content::Location {
+            state: State::Available,
+            devices,
+            offer: Some(Offer {
+                relay: vec![0x33; relay],
+                pass: Redacted([0x44; 16]),
+            }),
+        }
     }
 
     fn again(content: &Content) -> Option<Content> {
@@ -258,6 +316,8 @@ mod tests {
             location(vec![]),
             location(vec![device(38, &[60, 128, 0])]),
             location(vec![device(MAX_PEER, &[MAX_RELAY]); MAX_DEVICES]),
+            offering(vec![device(38, &[60, 128, 128])], MAX_RELAY),
+            offering(vec![], 1),
         ];
         for content in contents {
             assert_eq!(again(&content).as_ref(), Some(&content));
@@ -277,6 +337,20 @@ mod tests {
             panic!("not read back");
         };
         assert_eq!(devices, vec![device(38, &[20; 3]); 4]);
+        let crowded = offering(vec![device(42, &[128, 128, 128]); 4], MAX_RELAY);
+        let Some(Content::Location { devices, offer, .. }) = again(&crowded) else {
+            panic!("not read back");
+        };
+        let relays: usize = devices.iter().map(|device| device.relays.len()).sum();
+        assert!(
+            offer.is_some() && devices.len() == 4 && relays >= 2,
+            "{relays}"
+        );
+        let endless = again(&offering(vec![], MAX_RELAY + 1));
+        assert!(matches!(
+            endless,
+            Some(Content::Location { offer: None, .. })
+        ));
         let long = location(vec![device(38, &[129, 10]), device(43, &[])]);
         assert_eq!(again(&long), Some(location(vec![device(38, &[10])])));
     }

@@ -21,7 +21,7 @@ mod record;
 mod sealed;
 mod spot;
 
-pub use content::{Content, Device, MAX_DEVICES, MAX_PEER, MAX_RELAY, MAX_RELAYS, State};
+pub use content::{Content, Device, MAX_DEVICES, MAX_PEER, MAX_RELAY, MAX_RELAYS, Offer, State};
 pub use keeper::{Announced, Input, Keeper, Moment, Output};
 pub use name::Name;
 pub use pen::{Blob, Pen, open};

@@ -140,6 +140,7 @@ fn a_renewal_makes_the_record_that_the_writer_made() {
     let away = Content::Location {
         state: State::Away,
         devices: Vec::new(),
+        offer: None,
     };
     let other = pen().sign(&pen().seal(&away, &[4; 32]), SEQUENCE, VALIDITY);
     let mixed = renew(&other, &renewal).expect("of the right form");

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::run::Run;
 use crate::api::{Event, NatKind, NetworkState, NetworkView, Presence, Standing};
-use crate::directory::{self, Announced, Keeper, Moment, Name, State};
+use crate::directory::{self, Announced, Keeper, Moment, Name, Offer, State};
 use crate::disk::Surroundings;
 use crate::net::{Node, NodeCommand, NodeEvent, NodeState, Phase};
 use crate::peer::{Circle, PeerId, Reach};
@@ -36,6 +36,8 @@ pub(super) struct Finder {
     /// Last words that the network has not confirmed yet.
     signing_off: BTreeSet<Name>,
     is_ending: bool,
+    /// What our contacts are offered, until the keeper has been told.
+    offer: Option<Offer>,
 }
 
 impl Finder {
@@ -44,6 +46,7 @@ impl Finder {
         events: mpsc::Receiver<NodeEvent>,
         keeper: Option<Keeper>,
         known: Surroundings,
+        offer: Option<Offer>,
     ) -> Finder {
         Finder {
             node,
@@ -57,6 +60,7 @@ impl Finder {
             near: BTreeMap::new(),
             signing_off: BTreeSet::new(),
             is_ending: false,
+            offer,
         }
     }
 
@@ -100,6 +104,8 @@ impl Run {
         }
         let standing = self.parts.finder.known.standing;
         self.tell_keeper(directory::Input::Standing(state(standing)));
+        let offer = self.parts.finder.offer.take();
+        self.tell_keeper(directory::Input::Offer(offer));
         self.tell_keeper_of_device();
         // The phone answers its first input with its circle.
         self.tell_phone(Input::Online(false));
@@ -194,6 +200,7 @@ impl Run {
             }
             Output::NotLocated { id } => self.tell_phone(Input::NoWay(id)),
             Output::Reach { id, reach } => self.tell_phone(Input::Reach(id, reach)),
+            Output::Offers(offers) => self.ask_node(NodeCommand::Offers(offers)),
         }
     }
 

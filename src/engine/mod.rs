@@ -28,7 +28,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::api::{Message, Request};
 use crate::audio::{self, Audio, AudioError};
 use crate::config::Network;
-use crate::directory::Keeper;
+use crate::directory::{Keeper, Offer};
 use crate::disk::{self, DiskError, History, Home, HomeLock, Keys, Store, Surroundings};
 use crate::net::mapping::Mapper;
 use crate::net::reflect::{Pass, PassError};
@@ -62,6 +62,8 @@ pub struct Options {
     pub bootstrap: Vec<String>,
     /// The gateway is asked to forward a port to this phone.
     pub port_mapping: bool,
+    /// What contacts are offered.
+    pub offer: Option<Offer>,
     /// Contacts are looked for on the local network too.
     pub lan: bool,
     /// Answer each contact at once, with the microphone open.
@@ -266,7 +268,7 @@ fn assemble(
         keep: Keep::start(options.lock, home, contacts)?,
         book: Book::new(history.entries),
         renewal,
-        finder: Finder::new(node, news, keeper, known),
+        finder: Finder::new(node, news, keeper, known, options.offer),
         labour: Labour::new(),
         joins,
         stop,

@@ -16,6 +16,7 @@ use twocan::api::{
 use twocan::audio::{Backend, Settings};
 use twocan::config::Network;
 use twocan::control::{Client, ClientError};
+use twocan::directory::Offer;
 use twocan::disk::{Home, HomeLock, Keys};
 use twocan::engine::{Engine, Handle, Options};
 use twocan::peer::{DeviceKeys, SafeText, Seed};
@@ -57,6 +58,18 @@ impl Phone {
     pub fn in_network(name: &str, bootstrap: &[String]) -> Phone {
         let dir = TempDir::new().expect("a directory");
         Phone::again_in_network(dir, keys(name), bootstrap)
+    }
+
+    /// The same, who offers his contacts an ultrapeer.
+    pub fn offering(name: &str, bootstrap: &[String], offer: Offer) -> Phone {
+        let dir = TempDir::new().expect("a directory");
+        let options = Options {
+            network: Network::Private,
+            bootstrap: bootstrap.to_vec(),
+            offer: Some(offer),
+            ..options(dir.path(), keys(name), Backend::Null, true)
+        };
+        Phone::sit_at(Engine::start(options).expect("an engine"), dir)
     }
 
     /// The same, in a home that may have been used before.
@@ -276,6 +289,7 @@ fn options(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Optio
         bootstrap: Vec::new(),
         lan: false,
         port_mapping: false,
+        offer: None,
         auto_answer,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Announced, Moment, Output};
-use crate::directory::{Content, Device, Name, Spot, Stamp, State, VALID};
+use crate::directory::{Content, Device, Name, Offer, Spot, Stamp, State, VALID};
 use crate::peer::{PeerId, Reach};
 
 pub(super) struct Friend {
@@ -40,6 +40,7 @@ struct Sighting {
     state: State,
     /// Those whose certificates are good.
     devices: Vec<Device>,
+    offer: Option<Offer>,
 }
 
 /// A search for somebody who is to be called.
@@ -105,8 +106,18 @@ impl Friend {
         let content = crate::directory::open(&place.spot, period, value)?;
         match content {
             Content::Slot(reach) if place.slot => self.hand_on(reach),
-            Content::Location { state, devices } if !place.slot => {
-                self.see(stamp, state, devices, now);
+            Content::Location {
+                state,
+                devices,
+                offer,
+            } if !place.slot => {
+                let seen = Sighting {
+                    stamp,
+                    state,
+                    devices,
+                    offer,
+                };
+                self.see(seen, now);
                 None
             }
             _ => None,
@@ -121,7 +132,8 @@ impl Friend {
         Some(Output::Reach { id: self.id, reach })
     }
 
-    fn see(&mut self, stamp: Stamp, state: State, mut devices: Vec<Device>, now: Moment) {
+    fn see(&mut self, mut seen: Sighting, now: Moment) {
+        let stamp = seen.stamp;
         let old = self.seen.as_ref().map(|seen| seen.stamp);
         if !self.moved && old.is_some_and(|old| newer(old, stamp) == old) {
             return;
@@ -130,15 +142,16 @@ impl Friend {
             self.gone = None;
         }
         let id = Some(self.id);
-        devices.retain(|device| {
+        seen.devices.retain(|device| {
             let good = device.cert.verify(&device.x_public, id.as_ref(), now.unix);
             good.is_ok()
         });
-        self.seen = Some(Sighting {
-            stamp,
-            state,
-            devices,
-        });
+        self.seen = Some(seen);
+    }
+
+    /// What he offers his contacts, as long as he is there.
+    pub fn offer(&self, now: Moment) -> Option<&Offer> {
+        self.fresh(now)?.offer.as_ref()
     }
 
     /// Somebody who knew says that whoever put the record has gone. That can only lower what we

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use crate::directory::{Name, State};
+use crate::directory::{Name, Offer, State};
 use crate::peer::{Circle, DeviceCert, Identity, PeerId, Reach};
 
 use ours::Ours;
@@ -40,6 +40,8 @@ pub enum Input {
     Standing(State),
     /// Where we can be met: our libp2p PeerId, and the multiaddrs of relays that know us.
     Routes { peer: Vec<u8>, relays: Vec<Vec<u8>> },
+    /// What we offer our contacts from now on.
+    Offer(Option<Offer>),
     /// Whether the directory can be reached.
     Online(bool),
     /// A record that stands in the directory; nobody has checked it yet.
@@ -89,6 +91,8 @@ pub enum Output {
     NotLocated {
         id: PeerId,
     },
+    /// What all contacts together offer at present.
+    Offers(Vec<Offer>),
     /// The secret under which that contact is found from now on.
     Reach {
         id: PeerId,
@@ -173,6 +177,7 @@ impl Keeper {
             Input::Device(cert, x_public) => self.ours.set_device(cert, x_public),
             Input::Standing(state) => self.ours.set_state(state),
             Input::Routes { peer, relays } => self.ours.set_routes(peer, relays, now),
+            Input::Offer(offer) => self.ours.set_offer(offer),
             Input::Online(online) if online == self.online => {}
             Input::Online(online) => {
                 self.online = online;

@@ -8,7 +8,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::post::Post;
 use super::{MAX_INVITES, MAX_MEMBERS, Moment, Output, TICK};
-use crate::directory::{Content, Device, Name, Pen, Spot, State, check};
+use crate::directory::{Content, Device, Name, Offer, Pen, Spot, State, check};
 use crate::peer::{Blinder, Circle, DeviceCert};
 
 pub(super) struct Ours {
@@ -18,6 +18,7 @@ pub(super) struct Ours {
     drafts: Vec<Draft>,
     device: Option<(DeviceCert, [u8; 32])>,
     state: State,
+    offer: Option<Offer>,
     /// Where we are, as the network has it at this moment.
     routes: Option<Routes>,
     /// Where we say that we are.
@@ -42,11 +43,22 @@ struct Quiet {
 /// Something that should be written, on whatever day.
 struct Draft {
     spot: Spot,
-    slot: bool,
+    kind: Kind,
     /// Of the periods in which it stands at present.
     names: BTreeMap<u64, Name>,
     /// Of periods that ended a moment ago.
     old: Vec<Name>,
+}
+
+/// What is written into a draft.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// For contacts: where we are, and what we offer.
+    Location,
+    /// For one contact: a new secret.
+    Slot,
+    /// For whoever has an invite: where we are.
+    Invite,
 }
 
 impl Ours {
@@ -58,6 +70,7 @@ impl Ours {
             drafts: Vec::new(),
             device: None,
             state: State::Off,
+            offer: None,
             routes: None,
             settled: None,
             quiet: None,
@@ -85,6 +98,11 @@ impl Ours {
 
     pub fn set_state(&mut self, state: State) {
         self.state = state;
+        self.plan_at = Duration::ZERO;
+    }
+
+    pub fn set_offer(&mut self, offer: Option<Offer>) {
+        self.offer = offer;
         self.plan_at = Duration::ZERO;
     }
 
@@ -199,9 +217,10 @@ impl Ours {
         if let Some(location) = &written {
             for (name, (at, period)) in &wanted {
                 let draft = &self.drafts[*at];
-                let content = match draft.slot {
-                    true => Content::Slot(self.circle.mine.clone()),
-                    false => location.clone(),
+                let content = match draft.kind {
+                    Kind::Slot => Content::Slot(self.circle.mine.clone()),
+                    Kind::Location => self.with_offer(location),
+                    Kind::Invite => location.clone(),
                 };
                 let mut fresh = [0; 32];
                 self.rng.fill_bytes(&mut fresh);
@@ -209,7 +228,7 @@ impl Ours {
                 let pen = || Pen::new(blinder, &draft.spot, *period);
                 self.posts
                     .entry(*name)
-                    .or_insert_with(|| Post::new(pen(), draft.slot, now))
+                    .or_insert_with(|| Post::new(pen(), draft.kind == Kind::Slot, now))
                     .set(content, &fresh, now);
             }
         }
@@ -242,23 +261,23 @@ impl Ours {
         let told = |told: u32| told < mine.version;
         let location = Some(mine).filter(|mine| mine.version > 0 && !mine.secret.is_zero());
         let mut spots = Vec::new();
-        spots.extend(location.map(|mine| (Spot::location(me, mine), false)));
+        spots.extend(location.map(|mine| (Spot::location(me, mine), Kind::Location)));
         let untold =
             self.circle.members.iter().filter(|member| {
                 location.is_some() && told(member.told) && !member.pairwise.is_zero()
             });
-        spots.extend(untold.map(|member| (Spot::slot(me, &member.pairwise), true)));
+        spots.extend(untold.map(|member| (Spot::slot(me, &member.pairwise), Kind::Slot)));
         let open = self
             .circle
             .invites
             .iter()
             .filter(|(_, end)| *end > now.unix);
-        spots.extend(open.map(|(token, _)| (Spot::invite(me, token), false)));
+        spots.extend(open.map(|(token, _)| (Spot::invite(me, token), Kind::Invite)));
         let mut before = std::mem::take(&mut self.drafts);
-        for (spot, slot) in spots {
+        for (spot, kind) in spots {
             let known = before.iter().position(|draft| draft.spot == spot);
             let mut draft =
-                known.map_or_else(|| Draft::new(spot, slot), |at| before.swap_remove(at));
+                known.map_or_else(|| Draft::new(spot, kind), |at| before.swap_remove(at));
             draft.move_to(now.unix);
             self.drafts.push(draft);
         }
@@ -277,15 +296,24 @@ impl Ours {
         (self.state != State::Off).then(|| Content::Location {
             state: self.state,
             devices: vec![device],
+            offer: None,
         })
+    }
+
+    fn with_offer(&self, location: &Content) -> Content {
+        let mut content = location.clone();
+        if let Content::Location { offer, .. } = &mut content {
+            offer.clone_from(&self.offer);
+        }
+        content
     }
 }
 
 impl Draft {
-    fn new(spot: Spot, slot: bool) -> Draft {
+    fn new(spot: Spot, kind: Kind) -> Draft {
         Draft {
             spot,
-            slot,
+            kind,
             names: BTreeMap::new(),
             old: Vec::new(),
         }

@@ -73,6 +73,7 @@ impl Post {
         let content = Content::Location {
             state: State::Off,
             devices: Vec::new(),
+            offer: None,
         };
         self.set(content, fresh, now);
         self.due = now.mono + delay;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::friend::{Friend, Place, Seek};
 use super::{MAX_INVITES, MAX_MEMBERS, Moment, Output, TICK};
-use crate::directory::{Name, Spot, Stamp, check, is_newer};
+use crate::directory::{Name, Offer, Spot, Stamp, check, is_newer};
 use crate::peer::{Circle, PeerId};
 
 pub(super) struct Theirs {
@@ -20,6 +20,8 @@ pub(super) struct Theirs {
     /// The driver has to be told of [`Theirs::watched`] whatever it was told before.
     forgotten: bool,
     move_at: Duration,
+    /// What was said last of what our contacts offer.
+    offers: Vec<Offer>,
 }
 
 /// Whose name it is: the person, the place's number there, the period.
@@ -36,6 +38,7 @@ impl Theirs {
             idle_since: None,
             forgotten: false,
             move_at: Duration::ZERO,
+            offers: Vec::new(),
         }
     }
 
@@ -161,6 +164,16 @@ impl Theirs {
         if online {
             self.watch(now, out);
         }
+        self.tell_offers(now, out);
+    }
+
+    fn tell_offers(&mut self, now: Moment, out: &mut VecDeque<Output>) {
+        let offers = self.friends.values().filter_map(|friend| friend.offer(now));
+        let same = offers.clone().take(MAX_OFFERS).eq(&self.offers);
+        if !same {
+            self.offers = offers.take(MAX_OFFERS).cloned().collect();
+            out.push_back(Output::Offers(self.offers.clone()));
+        }
     }
 
     pub fn deadline(&self, now: Moment, online: bool) -> Option<Duration> {
@@ -235,6 +248,8 @@ fn search(friend: &mut Friend, now: Moment, online: bool, out: &mut VecDeque<Out
     friend.seek = None;
 }
 
+/// Contacts whose ultrapeers may be used at a time.
+const MAX_OFFERS: usize = 16;
 /// How long to search for somebody who is to be called.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long names are watched for nothing before they are left out.

@@ -13,6 +13,7 @@ mod events;
 mod gossip;
 mod lan;
 mod meet;
+mod offers;
 mod outbox;
 mod pause;
 mod peers;
@@ -33,6 +34,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::config::Network;
+use crate::directory::Offer;
 use crate::net::proxy::Refusal;
 use crate::net::reflect::Pass;
 use crate::peer::{PeerId, Secret32};
@@ -94,6 +96,9 @@ pub enum NodeCommand {
     /// Have rooms made for a call. Answered by up to two [`NodeEvent::Room`] with the same ticket,
     /// of different ultrapeers, as soon as any are there within 20 s.
     Rooms { ticket: u64 },
+    /// The ultrapeers that contacts run for us, all of them: asked for rooms like others, and before
+    /// them.
+    Offers(Vec<Offer>),
     /// The computer is somewhere else: all connections are made anew.
     NetworkChanged,
 }

@@ -20,6 +20,8 @@ use crate::net::swarm;
 #[derive(Debug)]
 pub(super) struct Rooms {
     passes: Vec<Pass>,
+    /// Of the ultrapeers that contacts run.
+    offered: Vec<Pass>,
     /// Calls that need rooms.
     calls: BTreeMap<u64, Call>,
     /// When to ask a reflector for its ports; `None`: it was asked.
@@ -41,6 +43,8 @@ pub(super) struct RoomNews {
 #[derive(Debug)]
 struct Call {
     until: Instant,
+    /// Until then one place is kept for a contact's ultrapeer that is being dialled.
+    kept: Option<Instant>,
     asked: BTreeSet<PeerId>,
     /// Rooms that were given, and those that are being asked for.
     rooms: usize,
@@ -51,6 +55,7 @@ impl Rooms {
         let (news, arriving) = mpsc::channel(ARRIVING);
         let rooms = Rooms {
             passes,
+            offered: Vec::new(),
             calls: BTreeMap::new(),
             known: BTreeMap::new(),
             mirrors: Vec::new(),
@@ -59,13 +64,24 @@ impl Rooms {
         (rooms, arriving)
     }
 
-    /// A call needs rooms.
-    pub(super) fn wanted(&mut self, ticket: u64, now: Instant) {
+    /// The passes that contacts let us have.
+    pub(super) fn offered(&mut self, passes: Vec<Pass>) {
+        self.offered = passes;
+    }
+
+    /// All that we hold.
+    fn passes(&self) -> Vec<Pass> {
+        self.passes.iter().chain(&self.offered).cloned().collect()
+    }
+
+    /// A call needs rooms. `dialled`: ultrapeers of contacts may be there in a moment.
+    pub(super) fn wanted(&mut self, ticket: u64, dialled: bool, now: Instant) {
         while self.calls.len() >= MAX_CALLS {
             self.calls.pop_first();
         }
         let call = Call {
             until: now + PATIENCE,
+            kept: dialled.then(|| now + FOR_FRIENDS),
             asked: BTreeSet::new(),
             rooms: 0,
         };
@@ -84,21 +100,25 @@ impl Rooms {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let ports = self.known.values().filter_map(|when| *when);
-        let calls = self.calls.values().map(|call| call.until);
+        let calls = self.calls.values();
+        let calls = calls.flat_map(|call| [call.until].into_iter().chain(call.kept));
         ports.chain(calls).min()
     }
 
     /// The next reflector to ask, and for which call.
     fn due(&mut self, now: Instant) -> Option<(PeerId, Option<u64>)> {
         self.calls.retain(|_, call| call.until > now);
+        let passes = self.passes();
         for (&ticket, call) in &mut self.calls {
+            call.kept = call.kept.filter(|kept| *kept > now);
             let asked = &call.asked;
             let others = self.known.keys().filter(|peer| !asked.contains(peer));
             // Friends first.
-            let passes = &self.passes;
             let is_strange = |peer: &&PeerId| !passes.iter().any(|pass| pass.is_for(peer));
             let next = others.min_by_key(is_strange).copied();
-            if let Some(peer) = next.filter(|_| call.rooms < ROOMS) {
+            let kept = next.as_ref().is_some_and(|peer| is_strange(&peer)) && call.kept.is_some();
+            let most = if kept { ROOMS - 1 } else { ROOMS };
+            if let Some(peer) = next.filter(|_| call.rooms < most) {
                 call.asked.insert(peer);
                 call.rooms += 1;
                 // The answer tells its ports as well.
@@ -174,7 +194,7 @@ impl Running {
             me: *self.swarm.local_peer_id(),
             relay,
             ip,
-            passes: self.rooms.passes.clone(),
+            passes: self.rooms.passes(),
         };
         self.rooms.ask(stream, asker, ticket);
     }
@@ -203,12 +223,17 @@ impl Running {
     }
 
     pub(super) fn need_rooms(&mut self, ticket: u64) {
-        self.rooms.wanted(ticket, now());
+        let now = now();
+        let dialled = self.dial_offers(now);
+        self.rooms.wanted(ticket, dialled, now);
     }
 }
 
 /// Rooms for one call: one to talk in, one to stand by.
 const ROOMS: usize = 2;
+
+/// How long a place is kept for a contact's ultrapeer: a far one is there by then.
+const FOR_FRIENDS: Duration = Duration::from_secs(2);
 
 /// Not while a connection is still busy with everything else.
 const SOON: Duration = Duration::from_secs(1);
@@ -234,7 +259,7 @@ mod tests {
     async fn a_call_gets_two_rooms_of_two_reflectors_as_soon_as_they_are_there() {
         let (mut rooms, now) = rooms();
         let peers = [PeerId::random(), PeerId::random(), PeerId::random()];
-        rooms.wanted(7, now);
+        rooms.wanted(7, false, now);
         assert_eq!(rooms.due(now), None, "nobody is there");
         rooms.met(peers[0], now);
         assert_eq!(rooms.due(now), Some((peers[0], Some(7))));

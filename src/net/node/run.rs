@@ -19,6 +19,7 @@ use super::directory::Wishes;
 use super::gossip::{Gossip, GossipNews};
 use super::lan::{Lan, Neighbour};
 use super::meet::Meetings;
+use super::offers::Offers;
 use super::outbox::Outbox;
 use super::peers::Peers;
 use super::pool::{Pool, Source};
@@ -96,6 +97,7 @@ pub(super) struct Running {
     pub dht: Dht,
     lan: Option<Lan>,
     pub rooms: Rooms,
+    pub offers: Offers,
     pub decoys: [u8; 32],
     /// Connections that strangers opened, until when they have to be used for a call.
     pub callers: BTreeMap<ConnectionId, Instant>,
@@ -151,6 +153,7 @@ impl Running {
             dht: Dht::default(),
             lan: options.lan.then_some(lan),
             rooms,
+            offers: Offers::default(),
             decoys: options.decoys,
             callers: BTreeMap::new(),
             openings: BTreeMap::new(),
@@ -184,6 +187,7 @@ impl Running {
             } => self.meet(ticket, &peer, &relays),
             NodeCommand::Close(circuit) => self.close_circuit(circuit),
             NodeCommand::Rooms { ticket } => self.need_rooms(ticket),
+            NodeCommand::Offers(offers) => self.take_offers(&offers),
             NodeCommand::NetworkChanged => self.start_anew(),
         }
     }

@@ -40,6 +40,12 @@ impl Pass {
         Some(pass)
     }
 
+    /// The pass of the ultrapeer with that PeerId, which must be made of its Ed25519 public key.
+    pub fn of(relay: &PeerId, secret: [u8; 16]) -> Option<Pass> {
+        let key = PublicKey::try_decode_protobuf(relay.as_ref().digest()).ok()?;
+        Pass::new(key.try_into_ed25519().ok()?.to_bytes(), secret)
+    }
+
     /// Whether it is that ultrapeer's.
     pub fn is_for(&self, relay: &PeerId) -> bool {
         let key = ed25519::PublicKey::try_from_bytes(&self.relay);
@@ -121,6 +127,8 @@ mod tests {
         assert!(line.starts_with("tcpass1"), "{line}");
         assert_eq!(line.parse(), Ok(pass.clone()));
         assert!(pass.is_for(&id) && !pass.is_for(&PeerId::random()));
+        assert_eq!(Pass::of(&id, [7; 16]), Some(pass));
+        assert_eq!(Pass::of(&PeerId::random(), [7; 16]), None);
         for at in 0..line.len() {
             let mut wrong = line.clone().into_bytes();
             wrong[at] = if wrong[at] == b'q' { b'p' } else { b'q' };
