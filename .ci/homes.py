@@ -4,6 +4,7 @@
     homes.py matrix [--some] [--jobs N]   every kind with each, both directions; a table of what came of it
     homes.py pair KIND_A KIND_B           one of them, with all its events
     homes.py ring                         dial to ringing, 40 ms from phone to phone, warm and cold
+    homes.py lend                         two who need a reflector, and a contact's phone that lends its own
     homes.py moves                        address change, NAT reboot, a reflector that dies, in mid-call
     homes.py tcp                          one end with nothing but TCP to port 443, at 1 % loss
 
@@ -61,7 +62,8 @@ def expected(a, b):
 class Lab:
     """A network that is there as long as the `with` lasts, with two ultrapeers in it."""
 
-    def __init__(self, topology, folder):
+    def __init__(self, topology, folder, reflect="everyone"):
+        self.reflect = reflect
         self.name = f"homes{os.getpid()}-{threading.get_ident() % 100000}"
         self.folder = Path(folder)
         self.topology = topology
@@ -102,7 +104,7 @@ class Lab:
         home = self.folder / host
         entry = [f"--bootstrap={line}" for line in self.bootstrap[:1]]
         command = [*self.inside(host), TWOCAN, "--home", str(home), "relay", "--json", "--network", "private",
-                   "--listen", f"{RELAYS[host]}:443", *entry]
+                   "--listen", f"{RELAYS[host]}:443", "--reflect", self.reflect, *entry]
         log = open(self.folder / f"{host}.err", "w")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         self.running.append(process)
@@ -115,13 +117,13 @@ class Lab:
 class Phone:
     """A running `twocan daemon` on a host of the lab, and the events that it has told."""
 
-    def __init__(self, lab, host, home, tone, bootstrap=None):
+    def __init__(self, lab, host, home, tone, bootstrap=None, options=()):
         self.lab, self.host, self.home = lab, host, Path(home)
         self.events = []
         self.out = self.home / "heard.wav"
         bootstrap = [f"--bootstrap={line}" for line in (bootstrap or lab.bootstrap)]
         command = [*lab.inside(host), TWOCAN, "--home", str(home), "daemon", "--json", "--network", "private",
-                   *bootstrap, "--audio", f"wav:{tone},{self.out}", "--answer", "auto"]
+                   *bootstrap, "--audio", f"wav:{tone},{self.out}", "--answer", "auto", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=open(self.home / "err", "w"), text=True)
         lab.running.append(self.process)
         threading.Thread(target=self.listen, daemon=True).start()
@@ -157,9 +159,9 @@ class Phone:
             self.process.kill()
 
 
-def befriend(folder, number):
-    """Two homes that know each other, made on the loopback of this machine."""
-    homes = {end: Path(folder) / f"{end}{number}" for end in "ab"}
+def befriend(folder, number, ends="ab"):
+    """Homes of which the first knows all others, made on the loopback of this machine."""
+    homes = {end: Path(folder) / f"{end}{number}" for end in ends}
     daemons = []
     for end, home in homes.items():
         plain("--home", home, "id", "new", "--name", end, "--no-input")
@@ -167,12 +169,11 @@ def befriend(folder, number):
         daemons.append(subprocess.Popen(daemon, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
     try:
         until(lambda: all((home / "control.sock").exists() for home in homes.values()))
-        line = plain("--home", homes["a"], "invite").strip()
-        plain("--home", homes["b"], "contact", "add", line, "--name", "a")
-        until(lambda: contacts(homes["a"]) and not contacts(homes["b"])[0].get("pending"))
-        name = contacts(homes["a"])[0]["name"]
-        if name != "b":
-            plain("--home", homes["a"], "contact", "rename", name, "b")
+        for others, end in enumerate(ends[1:]):
+            line = plain("--home", homes["a"], "invite").strip()
+            plain("--home", homes[end], "contact", "add", line, "--name", "a")
+            until(lambda: len(contacts(homes["a"])) > others and not contacts(homes[end])[0].get("pending"))
+            until(lambda: end in [contact["name"] for contact in contacts(homes["a"])])
         time.sleep(0.5)
     finally:
         for daemon in daemons:
@@ -513,6 +514,28 @@ def moves(options):
     return 1 if bad else 0
 
 
+def lend(_options):
+    """Two who cannot reach each other, and no reflector but that of a contact of one of them."""
+    made = with_delay(("symmetric", "symmetric"), 40)
+    made["hosts"]["gus"] = {"addr": "198.18.0.77"}
+    with tempfile.TemporaryDirectory() as folder, Lab(made, folder, "nobody") as lab:
+        homes, sounds = befriend(folder, 0, "abg"), tones(folder, 16)
+        gus = Phone(lab, "gus", homes["g"], sounds["a"], options=("--lend", "true"))
+        if not gus.reachable():
+            print("gus did not become reachable")
+            return 1
+        phones = two(lab, homes, sounds)
+        done = phones["a"].call("b", 15)
+        time.sleep(1.2)
+        result = report(done, phones, time.time())
+        carried = json.loads(plain("--home", homes["g"], "relay", "status", "--json"))["reflector"]
+        for phone in (gus, *phones.values()):
+            phone.stop()
+    print(f"by a contact's phone: {result.get('path', result.get('why'))}, voice {100 * result.get('share', 0):.0f} % of the time, "
+          f"{carried['given']} rooms given, {carried['packets']} packets carried", flush=True)
+    return 0 if result.get("path") == "reflected" and carried["packets"] > 100 else 1
+
+
 def tcp(options):
     made = with_delay(("tcp443-only", "port-restricted"), 40)
     made["hosts"]["alice"]["link"] = {"loss": "1%"}
@@ -549,6 +572,7 @@ def main():
         of_it = commands.add_parser(name)
         of_it.add_argument("--times", type=int, default=times)
         of_it.set_defaults(run=run)
+    commands.add_parser("lend").set_defaults(run=lend)
     of_tcp = commands.add_parser("tcp")
     of_tcp.add_argument("--seconds", type=int, default=60)
     of_tcp.set_defaults(run=tcp)
