@@ -51,26 +51,29 @@ fn parts() {
     let pcm = voice_like(frames);
     for complexity in [10, 8, 7, 5] {
         let mut encoder = Encoder::new(complexity).unwrap();
+        encoder.aim(32_000, false).unwrap();
         let cost = cpu(|| {
             for frame in pcm.as_chunks::<SAMPLES>().0 {
-                encoder.encode(frame).unwrap();
+                encoder.encode(frame, 80).unwrap();
             }
         });
         println!("encode, complexity {complexity:2}: {cost:.3} CPU s per minute");
     }
     let mut encoder = Encoder::new(10).unwrap();
+    encoder.aim(32_000, false).unwrap();
     let cost = cpu(|| {
         for _ in 0..frames {
-            encoder.encode(&[0.0; SAMPLES]).unwrap();
+            encoder.encode(&[0.0; SAMPLES], 80).unwrap();
         }
     });
     println!("encode silence, complexity 10: {cost:.3} CPU s per minute");
     let mut encoder = Encoder::new(10).unwrap();
+    encoder.aim(32_000, false).unwrap();
     let packets: Vec<_> = pcm
         .as_chunks::<SAMPLES>()
         .0
         .iter()
-        .map(|frame| encoder.encode(frame).unwrap())
+        .map(|frame| encoder.encode(frame, 80).unwrap())
         .collect();
     for (complexity, lost) in [(0, 0), (5, 0), (5, 20), (6, 0), (7, 0), (10, 0)] {
         let mut decoder = Decoder::new(complexity).unwrap();
@@ -86,7 +89,8 @@ fn parts() {
         println!("decode, complexity {complexity:2}, {lost:2} % lost: {cost:.3} CPU s per minute");
     }
     let mut encoder = Encoder::new(10).unwrap();
-    let silence = encoder.encode(&[0.0; SAMPLES]).unwrap();
+    encoder.aim(32_000, false).unwrap();
+    let silence = encoder.encode(&[0.0; SAMPLES], 80).unwrap();
     let mut decoder = Decoder::new(5).unwrap();
     let mut heard = [0.0; SAMPLES];
     let cost = cpu(|| {

@@ -497,6 +497,7 @@ const FRAME: Duration = Duration::from_millis(20);
 /// What we say of Python's voice; it checks that.
 const REPORT: Report = Report {
     loss: 7,
+    recent: 9,
     burst: 5,
     queue: 3,
 };

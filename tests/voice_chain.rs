@@ -118,7 +118,7 @@ async fn what_one_says_the_other_hears_soon_and_at_the_same_level() {
     println!("mouth to ear: {early:.1} ms in second 1, {late:.1} ms in second 4");
     assert!((20.0..SLOW_DAY).contains(&early), "{early} ms");
     assert!((late - early).abs() < SLOW_DAY, "from {early} to {late} ms");
-    let stats = pair.ends[1].stats;
+    let stats = &pair.ends[1].stats;
     assert!(stats.received >= 190, "{stats:?}");
     assert!(stats.loss < 0.1, "{stats:?}");
     let (mic, speaker) = (pair.ends[0].loudest.0, pair.ends[1].loudest.1);

@@ -53,7 +53,9 @@ pub enum Event {
     /// Once a second while a call is active. `loss` is the share (0..1) of the last second's frames
     /// that never came or came too late; `sent` and `received` count voice packets since the answer.
     /// `far_` is what the other side has reported of our voice: the share lost, how many in a row,
-    /// and how long it waited in a queue on the way.
+    /// and how long it waited in a queue on the way; then what is sent because of it: kbit/s of Opus,
+    /// how many frames back the copies of earlier frames are, and whether Opus repeats each frame in
+    /// the next one. `starved`: the line carries too little even of the least.
     Stats {
         call: CallId,
         rtt_ms: f32,
@@ -69,6 +71,14 @@ pub enum Event {
         far_burst: f32,
         #[serde(default)]
         far_queue_ms: f32,
+        #[serde(default)]
+        payload_kbps: u32,
+        #[serde(default)]
+        copies: Vec<u8>,
+        #[serde(default)]
+        fec: bool,
+        #[serde(default)]
+        starved: bool,
     },
     /// Peak levels since the last such event, as share (0..1) of full scale.
     Levels {

@@ -8,7 +8,7 @@ use crate::audio::rings::VoiceSide;
 use crate::audio::speaking::Speaking;
 use crate::audio::{AudioStats, Controls, Settings, reports};
 use crate::phone::types::{CallId, FRAME, Frame, OpenMic, Report};
-use crate::voice::{self, Arrivals};
+use crate::voice::{Arrivals, Policy, RATES};
 
 /// Lives as long as the microphone may be open.
 #[derive(Debug)]
@@ -17,8 +17,6 @@ pub(super) struct Line {
     speaking: Speaking,
     hearing: Hearing,
     arrivals: Arrivals,
-    /// How the own voice arrives, as the far side has last said.
-    told: voice::Report,
 }
 
 /// Highest levels since they were last taken, as share of full scale.
@@ -29,13 +27,17 @@ pub(super) struct Peaks {
 }
 
 impl Line {
-    pub(super) fn new(permit: OpenMic, settings: &Settings) -> Result<Line, CodecError> {
+    /// `policy` is new, or that of the call before it was held.
+    pub(super) fn new(
+        permit: OpenMic,
+        settings: &Settings,
+        policy: Policy,
+    ) -> Result<Line, CodecError> {
         Ok(Line {
             permit,
-            speaking: Speaking::new(settings.encoder_complexity)?,
+            speaking: Speaking::new(settings.encoder_complexity, policy)?,
             hearing: Hearing::new(settings)?,
             arrivals: Arrivals::new(FRAME),
-            told: voice::Report::default(),
         })
     }
 
@@ -60,8 +62,14 @@ impl Line {
     }
 
     /// The far side says how the own voice arrives there.
-    pub(super) fn hear_report(&mut self, report: Report) {
-        self.told = reports::from_bytes(report);
+    pub(super) fn hear_report(&mut self, report: Report, now: Duration) {
+        let report = reports::from_bytes(report);
+        self.speaking.sending.hear(report, now);
+    }
+
+    /// What was learned of the line, for when the call goes on after a hold.
+    pub(super) fn into_policy(self) -> Policy {
+        self.speaking.sending.into_policy()
     }
 
     /// Lays sound ready until there are `wanted` samples for the loudspeaker.
@@ -84,20 +92,26 @@ impl Line {
 
     pub(super) fn stats(&self, now: Duration) -> AudioStats {
         let voice = self.hearing.stats(now);
+        let sending = &self.speaking.sending;
+        let (told, plan) = (sending.last_report(), sending.plan());
         AudioStats {
             jitter_ms: voice.jitter.as_secs_f32() * 1000.0,
             buffer_ms: voice.depth.as_secs_f32() * 1000.0,
             loss: voice.loss,
             concealed: voice.concealed,
-            recorded: self.speaking.sent(),
+            recorded: sending.sent(),
             received: voice.received,
             late: voice.late,
             duplicate: voice.duplicate,
             skipped: voice.skipped,
             dropped: 0,
-            far_loss: self.told.loss,
-            far_burst: self.told.burst,
-            far_queue_ms: self.told.queue.as_secs_f32() * 1000.0,
+            far_loss: told.loss,
+            far_burst: told.burst,
+            far_queue_ms: told.queue.as_secs_f32() * 1000.0,
+            payload_kbps: RATES[plan.rate],
+            copies: plan.copies.clone(),
+            fec: plan.fec,
+            starved: plan.starved,
         }
     }
 }

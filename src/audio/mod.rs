@@ -18,6 +18,7 @@ mod pulse_server;
 mod reports;
 mod resample;
 mod rings;
+mod sending;
 mod sound;
 mod speaking;
 mod thread;
@@ -29,9 +30,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::phone::types::{CallId, Frame, OpenMic, Report};
+use crate::phone::types::{CallId, Frame, MAX_COPIES, OpenMic, Report};
 
 pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
 pub use device::DeviceError;
@@ -77,7 +79,7 @@ impl Settings {
             backend,
             volume: 1.0,
             gain: 1.0,
-            encoder_complexity: 5,
+            encoder_complexity: 6,
             decoder_complexity: 5,
             delay: Duration::from_millis(10),
         }
@@ -120,7 +122,7 @@ pub enum AudioEvent {
 }
 
 /// Counts since the call was opened, and measures of the last second.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AudioStats {
     pub jitter_ms: f32,
     /// How long received frames wait before they are played.
@@ -142,6 +144,13 @@ pub struct AudioStats {
     pub far_loss: f32,
     pub far_burst: f32,
     pub far_queue_ms: f32,
+    /// What is sent because of it: kbit/s of Opus, and how many frames back the copies are.
+    pub payload_kbps: u32,
+    pub copies: ArrayVec<u8, MAX_COPIES>,
+    /// Opus repeats each frame coarsely in the next one.
+    pub fec: bool,
+    /// The line carries too little: not even the least gets through.
+    pub starved: bool,
 }
 
 /// The handle of the voice thread. Dropping it ends the thread and completes a written WAV file.

@@ -5,6 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::audio::clocked::Ends;
@@ -12,6 +13,7 @@ use crate::audio::line::Line;
 use crate::audio::sound::{News, Sound};
 use crate::audio::{AudioEvent, Backend, Controls, Received, Settings, Wanted};
 use crate::phone::types::{CallId, OpenMic, Report};
+use crate::voice::Policy;
 
 /// The thread's ends of everything that leads to the handle and the engine. `clock` tells the time
 /// since the start of the sound side.
@@ -35,6 +37,7 @@ pub(super) fn run<C: Fn() -> Duration>(settings: Settings, ways: Ways<C>) {
         opened: 0,
         serving: None,
         files: None,
+        learned: ArrayVec::new(),
         news: None,
     };
     loop {
@@ -58,6 +61,8 @@ struct Voice<C> {
     serving: Option<Serving>,
     /// The files of the last call, which may be resumed.
     files: Option<(CallId, Ends)>,
+    /// What was learned of the lines of calls that are held, the latest last.
+    learned: ArrayVec<(CallId, Policy), LEARNED>,
     /// What must still be told; it may not be lost, so it waits here while the channel is full.
     news: Option<AudioEvent>,
 }
@@ -122,7 +127,7 @@ impl<C: Fn() -> Duration> Voice<C> {
         if let Some((call, report)) = orders.report
             && call == serving.line.call()
         {
-            serving.line.hear_report(report);
+            serving.line.hear_report(report, now);
         }
         serving.turn(&self.ways, &orders.controls, now);
         serving.report(&self.ways.events, orders.dropped, now);
@@ -135,7 +140,10 @@ impl<C: Fn() -> Duration> Voice<C> {
     fn begin(&mut self, mic: OpenMic, since: Duration, dropped: u64) {
         let now = (self.ways.clock)();
         let call = mic.call();
-        let line = match Line::new(mic, &self.settings) {
+        let known = self.learned.iter().position(|(of, _)| *of == call);
+        let policy = known.map(|at| self.learned.remove(at).1);
+        let policy = policy.unwrap_or_default();
+        let line = match Line::new(mic, &self.settings, policy) {
             Ok(line) => line,
             Err(error) => {
                 let why = error.to_string();
@@ -163,6 +171,10 @@ impl<C: Fn() -> Duration> Voice<C> {
             return;
         };
         let call = serving.line.call();
+        if self.learned.is_full() {
+            self.learned.remove(0);
+        }
+        self.learned.push((call, serving.line.into_policy()));
         if let Some(mut ends) = serving.sound.close() {
             if let Err(error) = ends.save() {
                 self.take(Some(News::Lost(error.to_string())));
@@ -275,3 +287,6 @@ pub(super) fn planned_place(backend: &Backend) -> String {
 const LEVELS_EVERY: Duration = Duration::from_millis(100);
 
 const STATS_EVERY: Duration = Duration::from_secs(1);
+
+/// Calls that may be held, or over, while another is served.
+const LEARNED: usize = 4;

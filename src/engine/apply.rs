@@ -103,6 +103,10 @@ impl Run {
             far_loss: stats.far_loss,
             far_burst: stats.far_burst,
             far_queue_ms: stats.far_queue_ms,
+            payload_kbps: stats.payload_kbps,
+            copies: stats.copies.to_vec(),
+            fec: stats.fec,
+            starved: stats.starved,
         });
         self.listeners.tell_in_passing(&stats);
     }

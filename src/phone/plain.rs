@@ -203,8 +203,13 @@ fn item(kind: u8, body: &[u8]) -> Option<Item<'_>> {
             Item::Copy { back, opus }
         }
         REPORT => {
-            let &[loss, burst, queue] = body.first_chunk()?;
-            Item::Report(Report { loss, burst, queue })
+            let &[loss, recent, burst, queue] = body.first_chunk()?;
+            Item::Report(Report {
+                loss,
+                recent,
+                burst,
+                queue,
+            })
         }
         _ => return None,
     };
@@ -273,8 +278,8 @@ fn write(item: &Item<'_>, body: &mut ArrayVec<u8, 255>) -> u8 {
             put(opus);
             COPY
         }
-        Item::Report(Report { loss, burst, queue }) => {
-            put(&[loss, burst, queue]);
+        Item::Report(report) => {
+            put(&[report.loss, report.recent, report.burst, report.queue]);
             REPORT
         }
     }
@@ -345,11 +350,12 @@ mod tests {
             let mut builder = Builder::new(plain_size(rung), Some(&frame));
             let report = Item::Report(Report {
                 loss: 200,
+                recent: 3,
                 burst: 4,
                 queue: 255,
             });
             assert!(builder.add(&report));
-            assert!(builder.room() >= 29, "{} left", builder.room());
+            assert!(builder.room() >= 28, "{} left", builder.room());
             let plain = builder.finish();
             let contents = split(&plain).expect("well formed");
             assert_eq!(contents.voice, Some((7, frame.opus.as_slice())));

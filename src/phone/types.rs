@@ -179,10 +179,12 @@ const PAYLOADS: [usize; 6] = [30, 40, 60, 80, 120, MAX_OPUS];
 pub struct Report {
     /// Frames lost before any repair, in half percents; more than 200 counts as 200.
     pub loss: u8,
+    /// The same of the last two seconds alone.
+    pub recent: u8,
     /// Mean number of frames lost in a row, in quarters.
     pub burst: u8,
-    /// By how much even the quickest frames of late were slower than the quickest of the last half
-    /// minute, in 4 ms: what waits in a queue on the way.
+    /// By how much even the quickest frames of late were slower than the quickest ever, in 4 ms:
+    /// what waits in a queue on the way.
     pub queue: u8,
 }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 pub struct Report {
     /// Share (0..=1) of the frames that never came.
     pub loss: f32,
+    /// The same over the last two seconds alone: less certain, but quick to show a change.
+    pub recent: f32,
     /// Mean number of frames lost in a row; 0 without loss.
     pub burst: f32,
-    /// By how much even the quickest frames of the last second were slower than the quickest of the
-    /// last half minute. Jitter leaves some frames quick; a queue leaves none.
+    /// By how much even the quickest frames of the last second were slower than the quickest ever.
+    /// Jitter leaves some frames quick; a queue leaves none.
     pub queue: Duration,
 }
 
@@ -68,6 +70,7 @@ impl Arrivals {
         }
         let report = Report {
             loss: self.loss(),
+            recent: self.recent(),
             burst: self.burst(),
             queue: self.delays.queue(now),
         };
@@ -109,6 +112,15 @@ impl Arrivals {
             (lost - CERTAINTY * lost.sqrt()) / frames as f32
         });
         certain.into_iter().fold(whole, f32::max)
+    }
+
+    fn recent(&self) -> f32 {
+        let Some((first, end)) = self.judged() else {
+            return 0.0;
+        };
+        let from = first.max(end.saturating_sub(LATELY));
+        let lost = (from..end).filter(|number| !self.has(*number));
+        lost.count() as f32 / LATELY as f32
     }
 
     fn burst(&self) -> f32 {
@@ -153,51 +165,49 @@ fn is_worse(now: &Report, told: &Report) -> bool {
     now.loss > told.loss * 1.5 + 0.015 || now.queue > told.queue + WORSE
 }
 
-/// The quickest ways of each half second for half a minute, in microseconds from an origin of no
-/// meaning.
-#[derive(Debug)]
+/// The least delay of late and the least ever, in microseconds from an origin of no meaning.
+#[derive(Debug, Default)]
 struct Delays {
-    halves: [i64; HALVES],
-    /// Number of the half second that is being filled.
-    filling: Option<u64>,
-}
-
-impl Default for Delays {
-    fn default() -> Delays {
-        Delays {
-            halves: [i64::MAX; HALVES],
-            filling: None,
-        }
-    }
+    /// Of the last half seconds, the latest first.
+    halves: [Option<i64>; RECENT],
+    /// Number of the half second that is the latest.
+    filling: u64,
+    /// The least ever and when it was.
+    least: Option<(i64, Duration)>,
 }
 
 impl Delays {
     fn note(&mut self, delay: i64, now: Duration) {
-        let slot = self.turn(now);
-        self.halves[slot] = self.halves[slot].min(delay);
+        self.turn(now);
+        let half = self.halves[0].get_or_insert(delay);
+        *half = delay.min(*half);
+        if self.aged(now).is_none_or(|least| delay < least) {
+            self.least = Some((delay, now));
+        }
     }
 
-    /// The latest half seconds against all that are kept.
     fn queue(&mut self, now: Duration) -> Duration {
-        let slot = self.turn(now);
-        let recent = (0..RECENT).map(|back| self.halves[(slot + HALVES - back) % HALVES]);
-        let recent = recent.fold(i64::MAX, i64::min);
-        let least = self.halves.into_iter().fold(i64::MAX, i64::min);
-        if recent == i64::MAX {
+        self.turn(now);
+        let recent = self.halves.into_iter().flatten().min();
+        let (Some(recent), Some(least)) = (recent, self.aged(now)) else {
             return Duration::ZERO;
-        }
-        Duration::from_micros((recent - least).unsigned_abs())
+        };
+        Duration::from_micros(recent.saturating_sub(least).max(0) as u64)
     }
 
-    fn turn(&mut self, now: Duration) -> usize {
+    /// The least ever as it would be now: the clocks of the two sides drift apart.
+    fn aged(&self, now: Duration) -> Option<i64> {
+        let (least, at) = self.least?;
+        let age = now.saturating_sub(at).as_micros() as i64;
+        Some(least + age / DRIFT)
+    }
+
+    fn turn(&mut self, now: Duration) {
         let half = (now.as_millis() / 500) as u64;
-        let filling = *self.filling.get_or_insert(half);
-        let passed = half.saturating_sub(filling).min(HALVES as u64);
-        for step in 0..passed {
-            self.halves[((half - step) % HALVES as u64) as usize] = i64::MAX;
-        }
-        self.filling = Some(half.max(filling));
-        (half.max(filling) % HALVES as u64) as usize
+        let passed = half.saturating_sub(self.filling).min(RECENT as u64) as usize;
+        self.halves.rotate_right(passed);
+        self.halves[..passed].fill(None);
+        self.filling = half.max(self.filling);
     }
 }
 
@@ -220,15 +230,20 @@ const GAP: i64 = 25;
 /// Frames by which a share is divided at least: two losses in the first second are no 10 %.
 const FEWEST: f32 = 150.0;
 
+/// Frames of the last two seconds.
+const LATELY: u64 = 100;
+
 /// Windows in which loss that has just begun is looked for, in frames.
 const WINDOWS: [u64; 3] = [50, 100, 200];
 
 /// So many standard deviations (of a count, its square root) are taken off for certainty.
 const CERTAINTY: f32 = 1.5;
 
-/// Half seconds of delays that are kept, and those that are of late.
-const HALVES: usize = 60;
+/// Half seconds that are "of late".
 const RECENT: usize = 3;
+
+/// Clocks drift by no more than one part in so many.
+const DRIFT: i64 = 2000;
 
 /// Between two reports at least, and when there is nothing new.
 const SOONEST: Duration = Duration::from_millis(200);
@@ -312,6 +327,8 @@ mod tests {
         assert!((0.16..0.24).contains(&at(40).loss), "{:?}", at(40));
         assert!((1.0..1.6).contains(&at(40).burst), "{:?}", at(40));
         assert_eq!(at(53).loss, 0.0);
+        assert_eq!((at(20).recent, at(44).recent), (0.0, 0.0));
+        assert!((0.08..0.32).contains(&at(40).recent), "{:?}", at(40));
         let apart = |six: &[(Duration, Report)]| six[5].0 - six[0].0 >= SOONEST * 5;
         assert!(reports.windows(6).all(apart), "more than five in a second");
     }
@@ -343,6 +360,8 @@ mod tests {
         let (at, _) = grown.expect("told");
         assert!(*at < Duration::from_secs(33), "{at:?}");
         let (_, last) = reports[reports.len() - 5];
-        assert_eq!(last.queue, Duration::from_millis(100));
+        // What a drift of clocks could be is taken off.
+        let still = Duration::from_millis(80)..Duration::from_millis(100);
+        assert!(still.contains(&last.queue), "{last:?}");
     }
 }

@@ -40,7 +40,7 @@ def split(noise, initiator):
     keys = [protocol.cipher_state_encrypt.k, protocol.cipher_state_decrypt.k]
     return protocol.handshake_hash, *(keys if initiator else keys[::-1])
 
-# The number of the size that the phone under test shall take: it goes by the second byte of REPORT.
+# The number of the size that the phone under test shall take: it goes by the third byte of REPORT.
 RUNG = 4
 
 
@@ -145,7 +145,7 @@ class Session:
             self.frames.append(frame)
             copies = [body for item, body in items if item == wire.COPY]
             self.copies += [((frame[0] - body[0]) & 0xFFFF, body[1:]) for body in copies]
-        self.reports += [tuple(body[:3]) for item, body in items if item == wire.REPORT]
+        self.reports += [tuple(body[:4]) for item, body in items if item == wire.REPORT]
 
     def unseal(self, datagram):
         index = wire.u32(datagram, 1)
@@ -246,7 +246,7 @@ class Session:
         if frame and frame[0] > 1:
             packet.add(wire.COPY, b"\1" + SILENCE_FRAME)
         if frame:
-            packet.add(wire.REPORT, bytes([2, RUNG, 0]) + b"later")
+            packet.add(wire.REPORT, bytes([2, 0, RUNG, 0]) + b"later")
         if self.open and now >= self.pinged + (1 if self.talking else 5):
             self.pinged = now
             packet.add(wire.PING, struct.pack("<I", time.monotonic_ns() // 1000 & 0xFFFFFFFF))

@@ -274,6 +274,10 @@ pub fn stats(second: u64) -> Event {
         far_loss: 0.0,
         far_burst: 0.0,
         far_queue_ms: 0.0,
+        payload_kbps: 32,
+        copies: Vec::new(),
+        fec: false,
+        starved: false,
     }
 }
 
