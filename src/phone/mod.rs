@@ -26,6 +26,7 @@ mod circle;
 mod consent;
 mod contacts;
 mod dial;
+mod fields;
 mod friends;
 mod gate;
 mod handshake;
