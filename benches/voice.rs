@@ -154,7 +154,7 @@ async fn echoed(audio: &Audio, events: &mut Receiver<AudioEvent>, time: Duration
                 AudioEvent::Lost { why } => println!("  lost: {why}"),
                 AudioEvent::Restored { place } => println!("  restored: {place}"),
                 AudioEvent::Report(call, report) => audio.report(call, report),
-                AudioEvent::Levels { .. } => {}
+                AudioEvent::Levels { .. } | AudioEvent::RecordingLost { .. } => {}
             }
         }
     })
@@ -256,7 +256,9 @@ async fn carry(from: &mut Receiver<AudioEvent>, to: &Audio, last: &mut AudioStat
             AudioEvent::Stats { stats, .. } => *last = stats,
             AudioEvent::Lost { why } => println!("lost: {why}"),
             AudioEvent::Report(call, report) => to.report(call, report),
-            AudioEvent::Restored { .. } | AudioEvent::Levels { .. } => {}
+            AudioEvent::Restored { .. }
+            | AudioEvent::RecordingLost { .. }
+            | AudioEvent::Levels { .. } => {}
         }
     }
 }

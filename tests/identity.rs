@@ -191,6 +191,8 @@ fn call(n: u64) -> HistoryView {
         seconds: n,
         path: None,
         loss: 0.0,
+        recorded_here: false,
+        recorded_there: false,
     }
 }
 

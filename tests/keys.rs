@@ -644,6 +644,8 @@ fn lost_events_bring_a_fresh_status_that_keeps_what_only_the_screen_knows() {
         answered: Some(noon()),
         held_here: false,
         held_there: false,
+        recording_here: false,
+        recording_there: false,
         path: Some(PathKind::Direct),
         words: None,
         verified: true,

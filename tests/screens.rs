@@ -22,7 +22,7 @@ use twocan::tui::view::view;
 type Build = fn(Glyphs) -> Model;
 
 /// Every screen there is, by name.
-const SCREENS: [(&str, Build); 26] = [
+const SCREENS: [(&str, Build); 28] = [
     ("waiting", |glyphs| {
         let mut model = screen(glyphs, status());
         model.me = None;
@@ -150,6 +150,19 @@ const SCREENS: [(&str, Build); 26] = [
             reply(&mut model, asked, Ok(Done::Invite { line, expires }));
             press(&mut model, "p");
         }
+        model
+    }),
+    ("call-recorded", |glyphs| {
+        let mut model = screen(glyphs, status());
+        talking(&mut model);
+        event(&mut model, recording(true, false));
+        wait(&mut model, 13_000);
+        model
+    }),
+    ("call-recorded-there", |glyphs| {
+        let mut model = screen(glyphs, status());
+        talking(&mut model);
+        event(&mut model, recording(false, true));
         model
     }),
     ("quiet-call", |glyphs| {

@@ -99,7 +99,7 @@ async fn pump(
                 *loudest = (loudest.0.max(mic), loudest.1.max(speaker));
             }
             AudioEvent::Lost { why } => panic!("sound lost: {why}"),
-            AudioEvent::Restored { .. } => {}
+            AudioEvent::Restored { .. } | AudioEvent::RecordingLost { .. } => {}
         }
     }
 }

@@ -80,6 +80,12 @@ pub enum Command {
     Mute {
         to: Switch,
     },
+    /// Keeps both voices of an answered call in a file, or no longer; the other side is told.
+    Record {
+        #[serde(default)]
+        call: Option<CallId>,
+        to: Switch,
+    },
     /// The result of comparing the words: `matches` true marks the peer verified, false ends the
     /// call and takes a mark away.
     Verify {

@@ -80,6 +80,17 @@ pub enum Event {
         #[serde(default)]
         starved: bool,
     },
+    /// A call is recorded, or no longer: by which side. The call's end ends it without a word.
+    Recording {
+        call: CallId,
+        peer: SafeText,
+        id: PeerId,
+        here: bool,
+        there: bool,
+        /// Where this side's recording goes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
     /// Peak levels since the last such event, as share (0..1) of full scale.
     Levels {
         call: CallId,

@@ -52,6 +52,11 @@ pub struct CallView {
     pub answered: Option<jiff::Timestamp>,
     pub held_here: bool,
     pub held_there: bool,
+    /// Which side records the call.
+    #[serde(default)]
+    pub recording_here: bool,
+    #[serde(default)]
+    pub recording_there: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathKind>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,4 +101,13 @@ pub struct HistoryView {
     /// Share of frames (0..1) that were lost over the whole call.
     #[serde(default)]
     pub loss: f32,
+    /// Which side recorded the call, or a part of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recorded_here: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recorded_there: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::audio::codec::{CodecError, Decoder, SAMPLES};
 use crate::audio::level;
+use crate::audio::record::Tap;
 use crate::audio::rings::{CHUNK, VoiceSide};
-use crate::audio::{Controls, Settings};
+use crate::audio::tones::Chorus;
+use crate::audio::{Controls, Settings, Tone};
 use crate::phone::types::{FRAME, Frame, MAX_OPUS};
 use crate::voice::{Jitter, Pull, Stats};
 
@@ -14,6 +16,8 @@ use crate::voice::{Jitter, Pull, Stats};
 pub(super) struct Hearing {
     decoder: Decoder,
     jitter: Jitter,
+    chorus: Chorus,
+    is_audible: bool,
     peak: f32,
     frame: Box<[f32; SAMPLES]>,
 }
@@ -27,6 +31,8 @@ impl Hearing {
                 target: settings.delay,
                 max_payload: MAX_OPUS,
             }),
+            chorus: Chorus::default(),
+            is_audible: false,
             peak: 0.0,
             frame: Box::new([0.0; SAMPLES]),
         })
@@ -46,6 +52,7 @@ impl Hearing {
         &mut self,
         rings: &mut VoiceSide,
         controls: &Controls,
+        mut tap: Option<&mut Tap>,
         wanted: usize,
         now: Duration,
     ) {
@@ -53,11 +60,27 @@ impl Hearing {
         while held < wanted {
             let length = self.next_sound(now);
             let sound = &mut self.frame[..length];
+            if let Some(tap) = &mut tap {
+                tap.heard(sound);
+            }
             level::amplify(sound, controls.volume);
             self.peak = level::peak(self.peak, sound);
+            if self.is_audible {
+                self.chorus.mix(sound);
+            }
             rings.play(sound);
             held += length;
         }
+    }
+
+    /// The tone that goes on from now on, and those to be heard once.
+    pub(super) fn take_tones(&mut self, lasting: Option<Tone>, short: Vec<Tone>) {
+        self.chorus.last(lasting);
+        short.into_iter().for_each(|tone| self.chorus.add(tone));
+    }
+
+    pub(super) fn let_tones_be_heard(&mut self, is_audible: bool) {
+        self.is_audible = is_audible;
     }
 
     pub(super) fn stats(&self, now: Duration) -> Stats {

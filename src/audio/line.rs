@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::audio::codec::CodecError;
 use crate::audio::hearing::Hearing;
+use crate::audio::record::Tap;
 use crate::audio::rings::VoiceSide;
 use crate::audio::speaking::Speaking;
-use crate::audio::{AudioStats, Controls, Settings, reports};
+use crate::audio::{AudioStats, Controls, Settings, Tone, reports};
 use crate::phone::types::{CallId, FRAME, Frame, OpenMic, Report};
 use crate::voice::{Arrivals, Policy, RATES};
 
@@ -50,6 +51,11 @@ impl Line {
         self.speaking.record(rings, controls)
     }
 
+    /// The sound of the last frame.
+    pub(super) fn said(&self) -> &[f32] {
+        self.speaking.said()
+    }
+
     /// A frame from the far side that arrived at `at`.
     pub(super) fn receive(&mut self, frame: &Frame, at: Duration) {
         self.arrivals.arrived(frame.seq, at);
@@ -77,10 +83,21 @@ impl Line {
         &mut self,
         rings: &mut VoiceSide,
         controls: &Controls,
+        tap: Option<&mut Tap>,
         wanted: usize,
         now: Duration,
     ) {
-        self.hearing.play(rings, controls, wanted, now);
+        self.hearing.play(rings, controls, tap, wanted, now);
+    }
+
+    /// The phone's own tones, which are mixed into the far voice.
+    pub(super) fn take_tones(&mut self, lasting: Option<Tone>, short: Vec<Tone>) {
+        self.hearing.take_tones(lasting, short);
+    }
+
+    /// Tones wait until there is a loudspeaker to be heard on.
+    pub(super) fn let_tones_be_heard(&mut self, is_audible: bool) {
+        self.hearing.let_tones_be_heard(is_audible);
     }
 
     pub(super) fn take_peaks(&mut self) -> Peaks {

@@ -15,13 +15,17 @@ mod line;
 mod list;
 mod pulse;
 mod pulse_server;
+mod record;
+mod record_file;
 mod reports;
 mod resample;
+mod ringer;
 mod rings;
 mod sending;
 mod sound;
 mod speaking;
 mod thread;
+mod tones;
 mod wav;
 
 use std::path::PathBuf;
@@ -34,12 +38,18 @@ use arrayvec::ArrayVec;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::phone::types::{CallId, Frame, MAX_COPIES, OpenMic, Report};
+use record::{Tap, Writing};
+use ringer::Tones;
 
 pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
 pub use device::DeviceError;
 pub use echo::echo;
 pub use list::{DeviceView, devices};
+pub use record::Recording;
+pub use record_file::Label;
 pub use resample::RateError;
+pub use ringer::Sounds;
+pub use tones::Tone;
 pub use wav::WavError;
 
 /// Where sound comes from and goes to.
@@ -70,6 +80,8 @@ pub struct Settings {
     pub decoder_complexity: u8,
     /// The least time that received frames wait for their turn, see [`crate::voice::Settings`].
     pub delay: Duration,
+    /// The phone's own tones.
+    pub sounds: Sounds,
 }
 
 impl Settings {
@@ -82,6 +94,7 @@ impl Settings {
             encoder_complexity: 6,
             decoder_complexity: 5,
             delay: Duration::from_millis(10),
+            sounds: Sounds::default(),
         }
     }
 }
@@ -119,6 +132,8 @@ pub enum AudioEvent {
     Lost { why: String },
     /// There is sound (again), from this place.
     Restored { place: String },
+    /// What [`Audio::record`] began cannot go on, or not even begin. The call goes on.
+    RecordingLost { call: CallId, why: String },
 }
 
 /// Counts since the call was opened, and measures of the last second.
@@ -162,6 +177,11 @@ pub struct Audio {
     urgent: Arc<Notify>,
     began: Instant,
     thread: Option<JoinHandle<()>>,
+    tones: Tones,
+    /// For those who write recordings, beside the voice thread.
+    events: mpsc::WeakSender<AudioEvent>,
+    taps: SyncSender<Tap>,
+    writing: Vec<Writing>,
 }
 
 /// What the engine wants at the moment. The voice thread looks at the latest state only.
@@ -179,6 +199,12 @@ struct Wanted {
     dropped: u64,
     /// The last word of a far side, until the voice thread has taken it.
     report: Option<(CallId, Report)>,
+    /// The tone that goes on in the served call.
+    lasting: Option<Tone>,
+    /// Tones to be heard once there, until the voice thread has taken them.
+    short: Vec<Tone>,
+    /// The call that is recorded.
+    recording: Option<CallId>,
     quit: bool,
 }
 
@@ -219,17 +245,24 @@ impl Audio {
             controls,
             dropped: 0,
             report: None,
+            lasting: None,
+            short: Vec::new(),
+            recording: None,
             quit: false,
         });
         let (frames, received) = sync_channel(FRAMES_IN);
         let (events, out) = mpsc::channel(EVENTS_OUT);
+        let told = events.downgrade();
+        let (taps, tapped) = sync_channel(TAPS);
         let (placed, place) = watch::channel(thread::planned_place(&settings.backend));
         let began = now();
+        let tones = Tones::of(&settings);
         let urgent = Arc::new(Notify::new());
         let ways = thread::Ways {
             urgent: urgent.clone(),
             wanted: wanted.clone(),
             received,
+            taps: tapped,
             events,
             placed,
             clock: move || now().saturating_duration_since(began),
@@ -245,6 +278,10 @@ impl Audio {
             urgent,
             began,
             thread: Some(thread),
+            tones,
+            events: told,
+            taps,
+            writing: Vec::new(),
         };
         Ok((audio, out))
     }
@@ -336,6 +373,7 @@ impl Drop for Audio {
             // It never waits for anything but its own short work, so this is short as well.
             let _ = thread.join();
         }
+        self.writing.drain(..).for_each(Writing::wait);
     }
 }
 
@@ -353,6 +391,9 @@ fn now() -> Instant {
 
 /// Received frames that wait for the voice thread.
 const FRAMES_IN: usize = 32;
+
+/// Recordings that the voice thread has not begun yet.
+const TAPS: usize = 4;
 
 /// Events that wait for the engine: eight frames, and room for the rare others.
 const EVENTS_OUT: usize = 16;

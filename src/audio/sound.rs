@@ -98,6 +98,14 @@ impl Sound {
         }
     }
 
+    /// Somebody hears (or a file keeps) what is played.
+    pub(super) fn is_audible(&self) -> bool {
+        match &self.device {
+            Device::Streams(_) => true,
+            Device::Clocked(clocked) => clocked.ends.are_files(),
+        }
+    }
+
     /// Looks after a device that was lost or has come back.
     pub(super) fn care(&mut self, now: Duration) -> Option<News> {
         match &mut self.device {

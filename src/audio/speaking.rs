@@ -36,6 +36,11 @@ impl Speaking {
         self.sending.encode(&self.frame)
     }
 
+    /// The sound of the last frame, as it was sent.
+    pub(super) fn said(&self) -> &[f32] {
+        self.frame.as_slice()
+    }
+
     /// The highest level since this was last asked, as share of full scale.
     pub(super) fn take_peak(&mut self) -> f32 {
         std::mem::take(&mut self.peak)

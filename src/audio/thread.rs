@@ -10,8 +10,9 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::audio::clocked::Ends;
 use crate::audio::line::Line;
+use crate::audio::record::Tap;
 use crate::audio::sound::{News, Sound};
-use crate::audio::{AudioEvent, Backend, Controls, Received, Settings, Wanted};
+use crate::audio::{AudioEvent, Backend, Controls, Received, Settings, Tone, Wanted};
 use crate::phone::types::{CallId, OpenMic, Report};
 use crate::voice::Policy;
 
@@ -20,6 +21,8 @@ use crate::voice::Policy;
 pub(super) struct Ways<C> {
     pub(super) wanted: watch::Sender<Wanted>,
     pub(super) received: Receiver<Received>,
+    /// Recordings that begin.
+    pub(super) taps: Receiver<Tap>,
     pub(super) events: mpsc::Sender<AudioEvent>,
     pub(super) placed: watch::Sender<String>,
     /// Wakes the engine, which otherwise takes the events when it is awake.
@@ -38,6 +41,7 @@ pub(super) fn run<C: Fn() -> Duration>(settings: Settings, ways: Ways<C>) {
         serving: None,
         files: None,
         learned: ArrayVec::new(),
+        tap: None,
         news: None,
     };
     loop {
@@ -63,6 +67,8 @@ struct Voice<C> {
     files: Option<(CallId, Ends)>,
     /// What was learned of the lines of calls that are held, the latest last.
     learned: ArrayVec<(CallId, Policy), LEARNED>,
+    /// The recording of a call, which may be on hold.
+    tap: Option<Tap>,
     /// What must still be told; it may not be lost, so it waits here while the channel is full.
     news: Option<AudioEvent>,
 }
@@ -89,6 +95,9 @@ struct Orders {
     controls: Controls,
     dropped: u64,
     report: Option<(CallId, Report)>,
+    lasting: Option<Tone>,
+    short: Vec<Tone>,
+    recording: Option<CallId>,
     quit: bool,
 }
 
@@ -104,6 +113,9 @@ impl<C: Fn() -> Duration> Voice<C> {
                 controls: wanted.controls,
                 dropped: wanted.dropped,
                 report: wanted.report.take(),
+                lasting: wanted.lasting,
+                short: std::mem::take(&mut wanted.short),
+                recording: wanted.recording,
                 quit: wanted.quit,
             });
             false
@@ -120,16 +132,19 @@ impl<C: Fn() -> Duration> Voice<C> {
             self.opened = orders.opened;
             self.begin(mic, orders.since, orders.dropped);
         }
+        self.tap = self.ways.taps.try_iter().last().or(self.tap.take());
+        self.tap.take_if(|tap| Some(tap.call()) != orders.recording);
         self.tell_news();
         let now = (self.ways.clock)();
         let serving = self.serving.as_mut()?;
+        serving.line.take_tones(orders.lasting, orders.short);
         serving.receive(&self.ways.received);
         if let Some((call, report)) = orders.report
             && call == serving.line.call()
         {
             serving.line.hear_report(report, now);
         }
-        serving.turn(&self.ways, &orders.controls, now);
+        serving.turn(&self.ways, &orders.controls, self.tap.as_mut(), now);
         serving.report(&self.ways.events, orders.dropped, now);
         let news = serving.sound.care(now);
         let wait = serving.wait(now);
@@ -218,7 +233,13 @@ impl Serving {
     }
 
     /// Moves sound both ways as far as the device allows.
-    fn turn<C>(&mut self, ways: &Ways<C>, controls: &Controls, now: Duration) {
+    fn turn<C>(
+        &mut self,
+        ways: &Ways<C>,
+        controls: &Controls,
+        tap: Option<&mut Tap>,
+        now: Duration,
+    ) {
         let Serving {
             line,
             sound,
@@ -226,8 +247,13 @@ impl Serving {
             ..
         } = self;
         let call = line.call();
+        let mut tap = tap.filter(|tap| tap.call() == call);
+        line.let_tones_be_heard(sound.is_audible());
         sound.turn(now, |rings, wanted| {
             while let Some(frame) = line.record(rings, controls) {
+                if let Some(tap) = &mut tap {
+                    tap.said(line.said());
+                }
                 let is_first = frame.seq == 0;
                 let frame = AudioEvent::Frame(call, frame, ways.began + now);
                 let is_taken = ways.events.try_send(frame).is_ok();
@@ -236,7 +262,7 @@ impl Serving {
                     ways.urgent.notify_one();
                 }
             }
-            line.play(rings, controls, wanted, now);
+            line.play(rings, controls, tap.as_deref_mut(), wanted, now);
         });
     }
 

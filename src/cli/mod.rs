@@ -181,6 +181,15 @@ pub enum Command {
         #[arg(value_name = "on|off|toggle")]
         to: Switch,
     },
+    /// Keep both voices of the running phone's call in a file; the other side is told
+    Record {
+        #[arg(
+            value_name = "on|off|toggle",
+            default_value = "toggle",
+            hide_default_value = true
+        )]
+        to: Switch,
+    },
     /// Put the running phone's call on hold, or take it up again
     Hold {
         #[arg(

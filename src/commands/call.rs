@@ -158,6 +158,7 @@ impl Conversation<'_> {
             | Event::Path { call, .. }
             | Event::Stats { call, .. }
             | Event::Levels { call, .. }
+            | Event::Recording { call, .. }
             | Event::Sas { call, .. } => *call == self.call,
             Event::Ready { .. } | Event::Audio { .. } | Event::Error { .. } | Event::Resync => true,
             Event::Presence { .. }

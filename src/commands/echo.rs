@@ -101,7 +101,9 @@ struct Meter {
 impl Meter {
     fn take(&mut self, event: AudioEvent) -> Result<(), Failure> {
         match event {
-            AudioEvent::Frame(..) | AudioEvent::Report(..) => Ok(()),
+            AudioEvent::Frame(..) | AudioEvent::Report(..) | AudioEvent::RecordingLost { .. } => {
+                Ok(())
+            }
             AudioEvent::Levels { mic, speaker, .. } => {
                 self.mic = self.mic.max(mic);
                 self.speaker = self.speaker.max(speaker);

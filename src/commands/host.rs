@@ -1,12 +1,13 @@
 //! Carries a phone in this process: its engine, and the control socket through which others reach it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use twocan::audio::{self, Backend};
+use twocan::audio::{self, Backend, Sounds, Tone};
 use twocan::cli::{EngineArgs, Exit};
-use twocan::config::{Answer, AudioMode, Config, Engine as Settings, Overrides};
+use twocan::config::{self, Answer, AudioMode, Config, Engine as Settings, Overrides};
 use twocan::control::{Link, Server};
 use twocan::disk::HomeLock;
 use twocan::engine::{Engine, EngineError, Handle, Options};
@@ -71,6 +72,7 @@ pub async fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         audio: audio(&settings, &config),
         network: settings.network,
         bootstrap: settings.bootstrap.clone(),
+        recordings: recordings(setup, &config),
         lan: settings.lan,
         port_mapping: settings.port_mapping,
         offer: lent.as_ref().and_then(Lent::offer),
@@ -89,6 +91,16 @@ pub async fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         server,
         lent,
     })
+}
+
+/// Where recorded calls go.
+fn recordings(setup: &Setup, config: &Config) -> PathBuf {
+    let named = &config.sound.recordings;
+    if named.as_os_str().is_empty() {
+        return setup.home.recordings();
+    }
+    let beside = setup.config_path().parent().unwrap_or(Path::new(""));
+    beside.join(named)
 }
 
 /// What the command line sets.
@@ -116,7 +128,7 @@ pub fn overrides(mut args: EngineArgs) -> Result<Overrides, Failure> {
 /// How the sound side is set up.
 pub fn audio(settings: &Settings, config: &Config) -> audio::Settings {
     let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
-    audio::Settings::new(match &settings.audio {
+    let mut sound = audio::Settings::new(match &settings.audio {
         AudioMode::Cpal => Backend::Cpal {
             input: named(&config.sound.microphone),
             output: named(&config.sound.speaker),
@@ -126,7 +138,32 @@ pub fn audio(settings: &Settings, config: &Config) -> audio::Settings {
             input: input.clone(),
             output: output.clone(),
         },
-    })
+    });
+    // What is written to a file is the call and nothing else.
+    if settings.audio == AudioMode::Cpal {
+        sound.sounds = sounds(&config.sounds);
+    }
+    sound
+}
+
+/// The tones that are not switched off.
+fn sounds(config: &config::Sounds) -> Sounds {
+    let allowed = [
+        (config.ring, Tone::Ring),
+        (config.ring_back, Tone::RingBack),
+        (config.busy, Tone::Busy),
+        (config.waiting, Tone::Waiting),
+        (config.join, Tone::Join),
+        (config.leave, Tone::Leave),
+        (config.mute, Tone::MuteOn),
+        (config.mute, Tone::MuteOff),
+        (config.recording, Tone::Recording),
+    ];
+    let allowed = allowed.into_iter().filter(|(is_on, _)| *is_on);
+    Sounds {
+        allowed: allowed.map(|(_, tone)| tone).collect(),
+        ringer: (!config.ringer.is_empty()).then(|| config.ringer.clone()),
+    }
 }
 
 impl From<EngineError> for Failure {

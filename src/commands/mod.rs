@@ -80,6 +80,10 @@ async fn carry_out(setup: &Setup, command: Command) -> Result<(), Failure> {
             let to = steer::switch(to);
             steer::run(setup, api::Command::Mute { to }).await
         }
+        Command::Record { to } => {
+            let to = steer::switch(to);
+            steer::run(setup, api::Command::Record { call: None, to }).await
+        }
         Command::Hold { to } => {
             let to = steer::switch(to);
             steer::run(setup, api::Command::Hold { call: None, to }).await

@@ -41,6 +41,13 @@ pub fn line(event: &Event) -> Option<String> {
             "path: {}, {rtt_ms:.0} ms there and back",
             of_path(*path)
         )),
+        Event::Recording {
+            peer,
+            here,
+            there,
+            file,
+            ..
+        } => Some(of_recording(peer, *here, *there, file.as_deref())),
         Event::Sas { words, .. } => {
             Some(format!("compare these words by voice: {}", words.join(" ")))
         }
@@ -93,6 +100,17 @@ pub fn of_state(direction: Direction, state: CallState, why: Option<&'static str
         (CallState::Ended, _) => {
             format!("ended: {}", why.unwrap_or("for a reason that is not known"))
         }
+    }
+}
+
+/// Who records.
+fn of_recording(peer: &str, here: bool, there: bool, file: Option<&str>) -> String {
+    let file = file.unwrap_or("a file");
+    match (here, there) {
+        (true, true) => format!("recording to {file}, and {peer} is recording too"),
+        (true, false) => format!("recording to {file}; {peer} is told"),
+        (false, true) => format!("{peer} is recording this call"),
+        (false, false) => "nobody records this call any more".to_owned(),
     }
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use bootstrap::Bootstrap;
 pub use engine::{Answer, AudioMode, Engine, Listen, Network, Overrides, SettingError};
 pub use error::{ConfigError, position};
-pub use sections::{Glyphs, Identity, Keys, Log, Notify, Rate, Sound, Theme, Ui};
+pub use sections::{Glyphs, Identity, Keys, Log, Notify, Rate, Sound, Sounds, Theme, Ui};
 
 /// The whole file.
 ///
@@ -30,6 +30,7 @@ pub struct Config {
     pub engine: Engine,
     pub identity: Identity,
     pub sound: Sound,
+    pub sounds: Sounds,
     pub ui: Ui,
     pub notify: Notify,
     pub log: Log,
@@ -91,6 +92,7 @@ struct File {
     answer: Answer,
     identity: Identity,
     sound: Sound,
+    sounds: Sounds,
     ui: Ui,
     notify: Notify,
     log: Log,
@@ -118,6 +120,7 @@ impl From<File> for Config {
             },
             identity: file.identity,
             sound: file.sound,
+            sounds: file.sounds,
             ui: file.ui,
             notify: file.notify,
             log: file.log,
@@ -139,6 +142,7 @@ impl From<Config> for File {
             answer: config.engine.answer,
             identity: config.identity,
             sound: config.sound,
+            sounds: config.sounds,
             ui: config.ui,
             notify: config.notify,
             log: config.log,

@@ -23,6 +23,48 @@ pub struct Sound {
     pub microphone: String,
     /// Name of the loudspeaker; empty: the system's choice.
     pub speaker: String,
+    /// Directory of recorded calls; empty: `recordings` among the data files.
+    pub recordings: PathBuf,
+}
+
+/// `[sounds]`: the phone's own tones, each of which can be off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sounds {
+    /// Somebody calls.
+    pub ring: bool,
+    /// Name of the device to ring on; empty: the loudspeaker of calls.
+    pub ringer: String,
+    /// It rings at the other end.
+    pub ring_back: bool,
+    /// The call did not come about: busy, declined, not reachable.
+    pub busy: bool,
+    /// Somebody else calls while a call is up.
+    pub waiting: bool,
+    /// Both can talk now.
+    pub join: bool,
+    /// The call is over.
+    pub leave: bool,
+    /// The microphone goes off or on.
+    pub mute: bool,
+    /// A recording begins, here or there.
+    pub recording: bool,
+}
+
+impl Default for Sounds {
+    fn default() -> Sounds {
+        Sounds {
+            ring: true,
+            ringer: String::new(),
+            ring_back: true,
+            busy: true,
+            waiting: true,
+            join: true,
+            leave: true,
+            mute: true,
+            recording: true,
+        }
+    }
 }
 
 /// `[ui]`: how the screen looks.

@@ -182,6 +182,8 @@ mod tests {
             seconds: n,
             path: None,
             loss: 0.25,
+            recorded_here: false,
+            recorded_there: false,
         }
     }
 

@@ -128,6 +128,11 @@ impl Home {
         self.runtime.join("relay.sock")
     }
 
+    /// Where recorded calls go, unless the settings say otherwise.
+    pub fn recordings(&self) -> PathBuf {
+        self.data.join("recordings")
+    }
+
     /// Remembers what was known of the network.
     pub fn network_file(&self) -> PathBuf {
         self.state.join("network.toml")

@@ -226,6 +226,8 @@ mod tests {
             seconds,
             path: None,
             loss: 0.0,
+            recorded_here: false,
+            recorded_there: false,
         }
     }
 

@@ -44,6 +44,9 @@ impl Run {
     }
 
     fn ask_phone(&mut self, listener: ListenerId, id: u64, command: Command) {
+        if let Command::Ignore { call } = command {
+            self.chimes.ignore(call);
+        }
         if shares_addresses(&command) {
             self.look_for_addresses();
         }

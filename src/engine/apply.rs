@@ -48,6 +48,7 @@ impl Run {
                 self.sound.trouble = Some(why);
                 self.tell_sound();
             }
+            AudioEvent::RecordingLost { call, why } => self.lose_recording(call, why),
             AudioEvent::Restored { place } => {
                 self.sound.place = place;
                 self.sound.trouble = None;
@@ -69,10 +70,13 @@ impl Run {
             Media::Open(_, mic) => audio.open(mic),
             Media::Close(call) => audio.close(call),
             Media::Mute(muted) => audio.mute(muted),
+            Media::Record(call, on) => self.record(call, on),
         }
     }
 
     fn happen(&mut self, event: Event) {
+        let event = self.with_file(event);
+        self.chimes.note(&event);
         let event = self.stamped(event);
         let mono = self.parts.clock.now().mono;
         if let Some(line) = self.parts.book.note(&event.event, event.at, mono) {

@@ -26,6 +26,7 @@ struct Page {
     /// On the monotonic clock.
     answered: Option<Duration>,
     path: Option<PathKind>,
+    recorded: [bool; 2],
     sound: Sound,
 }
 
@@ -81,6 +82,7 @@ impl Book {
                     direction: *direction,
                     answered: None,
                     path: None,
+                    recorded: [false; 2],
                     sound: Sound::default(),
                 });
                 page.path = path.or(page.path);
@@ -94,6 +96,14 @@ impl Book {
             Event::Path { call, path, .. } => {
                 if let Some(page) = self.open.get_mut(call) {
                     page.path = Some(*path);
+                }
+            }
+            Event::Recording {
+                call, here, there, ..
+            } => {
+                if let Some(page) = self.open.get_mut(call) {
+                    page.recorded[0] |= here;
+                    page.recorded[1] |= there;
                 }
             }
             _ => {}
@@ -120,6 +130,8 @@ impl Book {
             seconds: talked.unwrap_or_default().as_secs(),
             path: page.path,
             loss: page.sound.loss(),
+            recorded_here: page.recorded[0],
+            recorded_there: page.recorded[1],
         };
         self.past.push_front(line.clone());
         self.past.truncate(KEPT);

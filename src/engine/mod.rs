@@ -7,12 +7,14 @@
 mod answer;
 mod apply;
 mod book;
+mod chimes;
 mod clock;
 mod finder;
 mod keep;
 mod labour;
 mod listeners;
 mod moving;
+mod recordings;
 mod renewal;
 mod run;
 
@@ -42,6 +44,7 @@ use keep::Keep;
 use labour::Labour;
 use listeners::{MESSAGES, REQUESTS};
 use moving::Moving;
+use recordings::Recordings;
 use renewal::Renewal;
 use run::{Join, Run};
 
@@ -66,6 +69,8 @@ pub struct Options {
     pub offer: Option<Offer>,
     /// Contacts are looked for on the local network too.
     pub lan: bool,
+    /// Where recorded calls go.
+    pub recordings: PathBuf,
     /// Answer each contact at once, with the microphone open.
     pub auto_answer: bool,
 }
@@ -265,6 +270,7 @@ fn assemble(
         net,
         audio,
         audio_events,
+        recordings: Recordings::new(options.recordings),
         keep: Keep::start(options.lock, home, contacts)?,
         book: Book::new(history.entries),
         renewal,

@@ -12,12 +12,14 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Sleep;
 
 use super::book::Book;
+use super::chimes::Chimes;
 use super::clock::Clock;
 use super::finder::Finder;
 use super::keep::{Keep, Kept};
 use super::labour::Labour;
 use super::listeners::{ListenerId, Listeners};
 use super::moving::Moving;
+use super::recordings::Recordings;
 use super::renewal::Renewal;
 use crate::api::{
     AudioView, Done, Event, Message, Refusal, Reply, Request, RequestId, Stamped, Trouble,
@@ -36,6 +38,7 @@ pub(super) struct Parts {
     pub(super) net: Net,
     pub(super) audio: Audio,
     pub(super) audio_events: mpsc::Receiver<AudioEvent>,
+    pub(super) recordings: Recordings,
     pub(super) keep: Keep,
     pub(super) book: Book,
     pub(super) renewal: Renewal,
@@ -60,6 +63,7 @@ pub(super) struct Run {
     pub(super) parts: Parts,
     pub(super) listeners: Listeners,
     pub(super) sound: AudioView,
+    pub(super) chimes: Chimes,
     /// Requests that the phone has not answered yet, by the number that it knows them by.
     pub(super) asked: BTreeMap<RequestId, (ListenerId, RequestId)>,
     pub(super) last_asked: RequestId,
@@ -77,6 +81,7 @@ impl Run {
             parts,
             listeners: Listeners::default(),
             sound,
+            chimes: Chimes::default(),
             asked: BTreeMap::new(),
             last_asked: 0,
             ending: None,
@@ -132,6 +137,7 @@ impl Run {
             self.apply(output);
         }
         self.tell_nat();
+        self.chime();
     }
 
     /// Takes what the sound side has left since the last turn.

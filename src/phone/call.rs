@@ -19,6 +19,9 @@ pub struct Call {
     pub stage: Stage,
     pub held_here: bool,
     pub held_there: bool,
+    /// Which side keeps the call in a file.
+    pub recording_here: bool,
+    pub recording_there: bool,
     /// When the present state began and when the call was answered, in seconds since 1970.
     pub since: u64,
     pub answered: Option<u64>,
@@ -91,6 +94,8 @@ impl Call {
             stage: Stage::Ringing,
             held_here: false,
             held_there: false,
+            recording_here: false,
+            recording_there: false,
             since: unix,
             answered: None,
             words: None,

@@ -28,6 +28,7 @@ impl Phone {
             Message::Reach(reach) => self.take_reach(peer, reach, now),
             Message::ReachOk { version } => self.take_reach_ok(peer, version),
             Message::Candidates(theirs) => self.take_candidates(peer, *theirs, now),
+            Message::Recording { on } => self.take_recording(peer, on),
             Message::Room(told) => self.take_told_room(peer, &told, now),
         }
         self.update_wanted(peer, now);

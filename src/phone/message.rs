@@ -42,6 +42,8 @@ pub enum Message {
     Candidates(Box<Candidates>),
     /// A room at a reflector, and the token of the receiver's leg.
     Room(Told),
+    /// The sender records the call from now on, or no longer.
+    Recording { on: bool },
 }
 
 /// What the end that made a room tells the other end of it, whose leg is 1.
@@ -165,6 +167,10 @@ impl Message {
                 put_hints(&mut body, &told.servers);
                 ROOM
             }
+            Message::Recording { on } => {
+                body.push(u8::from(*on));
+                RECORDING
+            }
         };
         (kind, body)
     }
@@ -219,6 +225,9 @@ impl Message {
                 token: take(&mut rest)?,
                 servers: hints(&mut rest)?,
             }),
+            RECORDING => Message::Recording {
+                on: take::<1>(&mut rest)? != [0],
+            },
             _ => return None,
         };
         Some(message)
@@ -257,6 +266,7 @@ const REACH: u8 = 11;
 const REACH_OK: u8 = 12;
 const CANDIDATES: u8 = 13;
 const ROOM: u8 = 14;
+const RECORDING: u8 = 15;
 
 // Servers of a room are told as hints are.
 const _: () = assert!(MAX_SERVERS == MAX_HINTS);
@@ -305,6 +315,8 @@ mod tests {
             },
             Message::Confirm { nonce: [4; 32] },
             Message::Hold { on: true },
+            Message::Recording { on: true },
+            Message::Recording { on: false },
             Message::Text {
                 id: 9,
                 text: SafeText::line("hello"),

@@ -42,6 +42,7 @@ mod paths;
 mod plain;
 pub mod pow;
 mod reach;
+mod recording;
 pub mod reflect;
 mod reflected;
 mod replay;
@@ -244,6 +245,7 @@ impl Phone {
             Input::Findable(is_findable) => self.sky.is_findable = is_findable,
             Input::Online(is_online) => self.take_online(is_online),
             Input::Reach(peer, reach) => self.learn_reach(peer, reach),
+            Input::RecordingEnded(call) => self.recording_ended(call, now),
             Input::Worked(peer, nonce) => self.take_work(peer, nonce, now),
             Input::Shutdown => self.shut_down(now),
         }

@@ -35,6 +35,10 @@ impl Phone {
                 self.mute(to.apply(self.muted), now);
                 self.reply(id, Ok(Done::Nothing));
             }
+            Command::Record { call, to } => {
+                let result = self.record(call, to, now);
+                self.reply(id, result.map(|()| Done::Nothing));
+            }
             Command::Verify { peer, matches } => self.verify(id, &peer, matches, now),
             Command::Text { peer, text } => self.send_text(id, &peer, &text, now),
             Command::Invite {

@@ -245,6 +245,9 @@ impl Phone {
         let Some(call) = self.calls.remove(&id) else {
             return;
         };
+        if call.recording_here {
+            self.media(Media::Record(id, false));
+        }
         if let Some(bye) = bye {
             self.close_session(call.peer, bye, now);
         }
@@ -308,7 +311,7 @@ impl Phone {
     }
 
     /// The call that a command without a number means.
-    fn foremost(&self) -> Option<CallId> {
+    pub(super) fn foremost(&self) -> Option<CallId> {
         let rank = |call: &&Call| match call.stage {
             Stage::Active if !call.held_here => 0,
             Stage::Connecting | Stage::Waiting => 1,
@@ -325,6 +328,6 @@ impl Phone {
     }
 }
 
-fn no_call() -> Refusal {
+pub(super) fn no_call() -> Refusal {
     orders::refusal(Trouble::NotNow, "there is no such call")
 }

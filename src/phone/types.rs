@@ -226,6 +226,8 @@ pub enum Input<'a> {
     Located(PeerId, [u8; 32]),
     /// The contact's new location secret, from its slot in the directory.
     Reach(PeerId, Reach),
+    /// What [`Media::Record`] began has come to an end by itself: there is no room for more.
+    RecordingEnded(CallId),
     /// The work that [`Output::Work`] asked for is done: what [`super::pow::solve`] returned.
     Worked(PeerId, u64),
     /// Whether the directory can be asked at all. True until said otherwise.
@@ -278,6 +280,9 @@ pub enum Media {
     Close(CallId),
     /// Record silence instead of the microphone, or the microphone again.
     Mute(bool),
+    /// Keep both voices of this call in a file from now on, or no longer. What is said while it is
+    /// on hold is not kept.
+    Record(CallId, bool),
 }
 
 /// Numbers a change until it is on the disk.

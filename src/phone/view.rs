@@ -130,6 +130,8 @@ impl Phone {
             answered: call.answered.map(book::timestamp),
             held_here: call.held_here,
             held_there: call.held_there,
+            recording_here: call.recording_here,
+            recording_there: call.recording_there,
             path: self.path_kind(&call.peer),
             words: call.words.clone(),
             verified: contact.is_some_and(|contact| contact.verified.is_some()),

@@ -6,10 +6,10 @@ use crate::tui::action::Action;
 use crate::tui::call::Call;
 use crate::tui::model::{Armed, Asked, CONFIRM_MS, Filter, Model, Pane};
 use crate::tui::popup::{Popup, Prompt, PromptKind, Question};
-use crate::tui::requests;
 use crate::tui::times::within;
 use crate::tui::update::{Effect, ask, send};
 use crate::tui::wander;
+use crate::tui::{recording, requests};
 
 /// Carries out an action that is valid in the present situation.
 pub fn act(model: &mut Model, effects: &mut Vec<Effect>, action: Action) {
@@ -26,6 +26,7 @@ pub fn act(model: &mut Model, effects: &mut Vec<Effect>, action: Action) {
         Action::WordsMatch => words(model, effects, true),
         Action::WordsDiffer => words(model, effects, false),
         Action::Hold => hold(model, effects),
+        Action::Record => recording::toggle(model, effects),
         Action::Swap => swap(model, effects),
         Action::Quieter => volume(model, effects, -STEP),
         Action::Louder => volume(model, effects, STEP),

@@ -22,6 +22,9 @@ pub struct Call {
     pub answered: Option<Timestamp>,
     pub held_here: bool,
     pub held_there: bool,
+    /// Which side keeps the call in a file.
+    pub recording_here: bool,
+    pub recording_there: bool,
     pub path: Option<PathKind>,
     pub words: Option<[String; 4]>,
     pub verified: bool,
@@ -48,6 +51,8 @@ impl Call {
             answered: view.answered,
             held_here: view.held_here,
             held_there: view.held_there,
+            recording_here: view.recording_here,
+            recording_there: view.recording_there,
             path: view.path,
             words: view.words,
             verified: view.verified,

@@ -28,6 +28,8 @@ pub struct Glyphs {
     pub meter_empty: &'static str,
     /// A meter of a muted microphone.
     pub meter_off: &'static str,
+    /// Before a word: the call is recorded.
+    pub recording: &'static str,
     /// From nothing to full.
     pub spark: [&'static str; 8],
     /// Between two facts.
@@ -85,6 +87,7 @@ pub const UNICODE: Glyphs = Glyphs {
     meter_full: "█",
     meter_empty: "░",
     meter_off: "-",
+    recording: "●",
     spark: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     dot: " · ",
     more: "…",
@@ -103,6 +106,7 @@ pub const ASCII: Glyphs = Glyphs {
     meter_full: "#",
     meter_empty: ".",
     meter_off: "-",
+    recording: "*",
     spark: ["_", ".", ":", "-", "=", "+", "*", "#"],
     dot: " - ",
     more: "~",

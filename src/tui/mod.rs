@@ -18,6 +18,7 @@ pub mod painter;
 mod plain;
 pub mod popup;
 pub mod quality;
+mod recording;
 mod requests;
 mod terminal;
 pub mod theme;

@@ -10,9 +10,9 @@ use crate::peer::{PeerId, SafeText};
 use crate::tui::call::{Call, Meter, stats_of};
 use crate::tui::model::{Asked, Model, Pane, TextLine};
 use crate::tui::popup::{InviteView, Popup, Prompt, PromptKind, Step};
-use crate::tui::requests;
 use crate::tui::times::short;
 use crate::tui::update::{Effect, ask};
+use crate::tui::{recording, requests};
 
 /// Takes one message of the engine.
 pub fn hear(model: &mut Model, effects: &mut Vec<Effect>, message: Message) {
@@ -109,6 +109,7 @@ fn on_event(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Time
                 call.hear(mic, speaker);
             }
         }
+        event @ Event::Recording { .. } => recording::take(model, event),
         Event::Sas { call, words } => {
             if let Some(call) = model.call(call) {
                 call.words = Some(words);
@@ -238,6 +239,8 @@ fn on_call(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Times
             answered: None,
             held_here,
             held_there,
+            recording_here: false,
+            recording_there: false,
             path,
             words: None,
             verified,

@@ -302,7 +302,7 @@ impl World {
                     this.next_frame = now.mono + Duration::from_millis(7);
                 }
                 Output::Media(Media::Close(_)) => self.sides[side].mic = None,
-                Output::Media(Media::Mute(_)) => {}
+                Output::Media(Media::Mute(_) | Media::Record(..)) => {}
                 Output::Voice(call, frame) => {
                     self.sides[side].heard.push((now.mono, call, frame));
                 }

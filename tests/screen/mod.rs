@@ -59,6 +59,8 @@ fn past(
         seconds,
         path: (seconds > 0).then_some(PathKind::Direct),
         loss: if seconds > 0 { 0.002 } else { 0.0 },
+        recorded_here: false,
+        recorded_there: false,
     }
 }
 
@@ -259,6 +261,18 @@ pub fn talking(model: &mut Model) {
             speaker: 0.3,
         },
     );
+}
+
+/// Who records the call with bo.
+pub fn recording(here: bool, there: bool) -> Event {
+    Event::Recording {
+        call: CallId(1),
+        peer: SafeText::name("bo"),
+        id: peer(2),
+        here,
+        there,
+        file: here.then(|| "/home/mika/twocan-20261103-114557-bo.opus".to_owned()),
+    }
 }
 
 pub fn stats(second: u64) -> Event {

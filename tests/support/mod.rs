@@ -280,6 +280,7 @@ pub fn start(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Han
 fn options(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Options {
     let home = Home::at(dir);
     Options {
+        recordings: dir.join("recordings"),
         lock: HomeLock::acquire(&home).expect("nobody else is in this home"),
         home,
         keys,

@@ -48,6 +48,10 @@ pub fn parse(line: &str) -> Result<Order, String> {
         "ignore" | "i" => Order::Send(Command::Ignore { call: None }),
         "hangup" | "x" | "xx" => Order::Send(Command::Hangup { call: None }),
         "mute" | "m" => Order::Send(Command::Mute { to: Switch::Toggle }),
+        "record" => Order::Send(Command::Record {
+            call: None,
+            to: Switch::Toggle,
+        }),
         "invite" if rest == "public" => Order::Send(crate::tui::act::public_command()),
         "invite" if !rest.is_empty() => return Err("type: invite, or: invite public".to_owned()),
         "invite" => Order::Send(Command::Invite {
@@ -136,6 +140,7 @@ pub const HELP: &[&str] = &[
     "x                  hang up",
     "m                  mute or unmute",
     "h                  hold, or take up again",
+    "record             record the call, or no longer; the other side is told",
     "v, V               the words are the same, they differ (hangs up)",
     "text NAME: WORDS   send a line",
     "contacts, history  who there is, what was",

@@ -113,6 +113,13 @@ fn event(model: &Model, event: &Event, quality: &mut QualityWatch) -> Option<Str
             })
         }
         Event::Path { path, .. } => Some(format!("the way is now {}", path_word(*path))),
+        Event::Recording {
+            peer,
+            here,
+            there,
+            file,
+            ..
+        } => Some(recorded(peer, (*here, *there), file.as_deref())),
         Event::Sas { words, .. } => Some(format!(
             "read to each other: {}. v=same V=different",
             words.join(" ")
@@ -231,6 +238,16 @@ pub fn requests(model: &Model) -> Vec<String> {
         format!("{number}. calls itself {name}, {at}, {id}")
     });
     some(lines.collect(), "nobody asks")
+}
+
+fn recorded(peer: &str, sides: (bool, bool), file: Option<&str>) -> String {
+    let file = file.unwrap_or("a file");
+    match sides {
+        (true, true) => format!("you are recording to {file}, and {peer} is recording too"),
+        (true, false) => format!("you are recording to {file}; {peer} is told"),
+        (false, true) => format!("{peer} is recording this call"),
+        (false, false) => "nobody records this call any more".to_owned(),
+    }
 }
 
 fn sees(standing: Standing) -> String {

@@ -9,6 +9,7 @@ use crate::tui::action::Action;
 use crate::tui::call::{Call, Meter, path_word};
 use crate::tui::model::{Model, Pane};
 use crate::tui::quality::{Quality, Stats};
+use crate::tui::recording;
 use crate::tui::theme::Role;
 use crate::tui::times;
 use crate::tui::view::details::text_rows;
@@ -36,6 +37,7 @@ pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
 /// The pane in `height` rows: what matters least goes first where there is little room.
 pub fn lines(model: &Model, call: &Call, width: usize, height: usize) -> Vec<Line<'static>> {
     let mut blocks: Vec<(u8, Vec<Line>)> = Vec::new();
+    blocks.push((10, recording(model, call, width)));
     if call.is_answered() {
         blocks.push((9, meters(model, call, width)));
         blocks.push((1, vec![Line::default()]));
@@ -74,6 +76,16 @@ pub fn lines(model: &Model, call: &Call, width: usize, height: usize) -> Vec<Lin
         lines.extend(texts);
     }
     lines
+}
+
+/// Nobody may overlook that what is said is kept.
+fn recording(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {
+    let Some(words) = recording::words(call) else {
+        return Vec::new();
+    };
+    let glyphs = &model.look.glyphs;
+    let text = format!("{} REC  {words}", glyphs.recording);
+    vec![line(model, fit(&text, width, glyphs.more), Role::Bad)]
 }
 
 fn meters(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {

@@ -88,8 +88,13 @@ pub fn outcome(row: &HistoryView) -> String {
     let path = row
         .path
         .map_or(String::new(), |path| format!("  {}", path_word(path)));
+    let recorded = match (row.recorded_here, row.recorded_there) {
+        (false, false) => "",
+        (true, _) => "  recorded",
+        (false, true) => "  recorded there",
+    };
     format!(
-        "{}{path}  loss {:.1}%",
+        "{}{path}  loss {:.1}%{recorded}",
         times::short(row.seconds),
         row.loss * 100.0
     )

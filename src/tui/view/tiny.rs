@@ -37,6 +37,10 @@ pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
 fn in_call(model: &Model, call: &Call, width: usize, roomy: bool) -> Vec<Line<'static>> {
     let more = model.look.glyphs.more;
     let muted = if model.muted { " MUTED" } else { "" };
+    let recording = match crate::tui::recording::words(call) {
+        Some(_) => " REC",
+        None => "",
+    };
     let time = short(call.seconds(model.now));
     let role = if model.muted {
         Role::Alarm
@@ -44,7 +48,7 @@ fn in_call(model: &Model, call: &Call, width: usize, roomy: bool) -> Vec<Line<'s
         Role::Strong
     };
     let first = if call.is_answered() {
-        format!("{time}{muted}")
+        format!("{time}{recording}{muted}")
     } else {
         call.stage() + muted
     };
