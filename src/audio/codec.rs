@@ -1,5 +1,4 @@
-//! Opus, both ways. The only file that knows `audiopus` and the decoder beside it, but for what a
-//! recorded call is written by (`record_file.rs`).
+//! Opus, both ways. The only file that knows `audiopus` and the decoder beside it.
 
 use std::fmt;
 
@@ -96,15 +95,29 @@ impl From<audiopus::Error> for CodecError {
 
 /// Turns packets into sound and bridges the missing ones.
 #[derive(Debug)]
-pub struct Decoder(audiopus_sys::Decoder);
+pub struct Decoder {
+    opus: audiopus_sys::Decoder,
+    complexity: u8,
+    /// How long packets have been of late, in bytes: the longest, and less with every shorter one.
+    longest: f32,
+    is_enhancing: bool,
+}
 
 impl Decoder {
     /// `complexity` is 0..=10: from 5 on, losses are bridged by a neural network; from 7 on, speech
-    /// is enhanced by another one at several times the cost.
+    /// is enhanced by another one at several times the cost. With 5 or 6 that is done where no
+    /// packet has more than 70 bytes only, since it is heard there (PESQ-WB +0.1 to +0.16 at
+    /// 12 to 16 kbit/s, +0.06 at 24, nothing above).
     pub fn new(complexity: u8) -> Result<Decoder, CodecError> {
-        let mut decoder = audiopus_sys::Decoder::new(RATE as i32)?;
-        decoder.set_complexity(i32::from(complexity.min(10)))?;
-        Ok(Decoder(decoder))
+        let complexity = complexity.min(10);
+        let mut opus = audiopus_sys::Decoder::new(RATE as i32)?;
+        opus.set_complexity(i32::from(complexity))?;
+        Ok(Decoder {
+            opus,
+            complexity,
+            longest: MAX_OPUS as f32,
+            is_enhancing: false,
+        })
     }
 
     /// `packet` may be anything a peer can think of.
@@ -112,17 +125,46 @@ impl Decoder {
         if !is_one_frame(packet) {
             return Err(CodecError::Packet);
         }
-        match self.0.decode(packet, pcm)? {
+        self.suit(packet)?;
+        match self.opus.decode(packet, pcm)? {
             SAMPLES => Ok(()),
             _ => Err(CodecError::Packet),
         }
     }
 
-    /// Continues the sound over a frame that is missing.
-    pub fn conceal(&mut self, pcm: &mut [f32; SAMPLES]) -> Result<(), CodecError> {
-        self.0.conceal(pcm)?;
+    /// Decodes the frame before `packet` from the repair in it, see [`mends`].
+    pub fn recover(&mut self, packet: &[u8], pcm: &mut [f32; SAMPLES]) -> Result<(), CodecError> {
+        if !is_one_frame(packet) {
+            return Err(CodecError::Packet);
+        }
+        match self.opus.recover(packet, pcm)? {
+            SAMPLES => Ok(()),
+            _ => Err(CodecError::Packet),
+        }
+    }
+
+    /// Continues the sound over a gap, a multiple of 2.5 ms long.
+    pub fn conceal(&mut self, pcm: &mut [f32]) -> Result<(), CodecError> {
+        self.opus.conceal(pcm)?;
         Ok(())
     }
+
+    /// Changes the effort with the size of the packets.
+    fn suit(&mut self, packet: &[u8]) -> Result<(), CodecError> {
+        self.longest = (self.longest * FORGETTING).max(packet.len() as f32);
+        let enhances = self.longest < THIN;
+        if enhances != self.is_enhancing && (5..ENHANCING).contains(&self.complexity) {
+            let complexity = if enhances { ENHANCING } else { self.complexity };
+            self.opus.set_complexity(i32::from(complexity))?;
+        }
+        self.is_enhancing = enhances;
+        Ok(())
+    }
+}
+
+/// True for a packet from which the frame before it can be decoded as well.
+pub fn mends(packet: &[u8]) -> bool {
+    is_one_frame(packet) && audiopus_sys::has_repair(packet)
 }
 
 /// True for 20 ms of mono by the table of contents byte (RFC 6716 section 3.1) and a length that
@@ -150,6 +192,15 @@ fn samples_in(configuration: u8) -> usize {
         _ => [120, 240, 480, 960][usize::from(configuration % 4)],
     }
 }
+
+/// From this complexity on libopus enhances speech (by NoLACE).
+const ENHANCING: u8 = 7;
+
+/// The longest packets of 16 to 20 kbit/s have so many bytes.
+const THIN: f32 = 70.0;
+
+/// The length of a packet counts half a second later by a tenth less.
+const FORGETTING: f32 = 0.996;
 
 /// What the largest packet comes to in 20 ms.
 const MOST_BITS: u32 = MAX_OPUS as u32 * 8 * 50;

@@ -44,31 +44,37 @@ impl Decoder {
         if packet.is_empty() {
             return Err(ErrorCode(OPUS_BAD_ARG));
         }
-        let bytes = length(packet.len())?;
-        let room = length(pcm.len())?;
-        // SAFETY: pointers and lengths belong together; libopus writes at most `room` samples and
-        // keeps neither pointer.
-        let code = unsafe {
-            opus_decode_float(
-                self.0.as_ptr(),
-                packet.as_ptr(),
-                bytes,
-                pcm.as_mut_ptr(),
-                room,
-                0,
-            )
-        };
-        counted(code)
+        self.run(packet, pcm, 0)
+    }
+
+    /// Decodes what came before `packet` from the low-rate repair in it, or conceals it where there
+    /// is none ([`has_repair`]). The length of `pcm` must be what is missing, a multiple of 2.5 ms.
+    pub fn recover(&mut self, packet: &[u8], pcm: &mut [f32]) -> Result<usize, ErrorCode> {
+        if packet.is_empty() {
+            return Err(ErrorCode(OPUS_BAD_ARG));
+        }
+        self.run(packet, pcm, 1)
     }
 
     /// Invents the whole of `pcm` in the place of a packet that never came. Its length must be a
     /// multiple of 2.5 ms.
     pub fn conceal(&mut self, pcm: &mut [f32]) -> Result<usize, ErrorCode> {
+        self.run(&[], pcm, 0)
+    }
+
+    /// An empty packet stands for a lost one.
+    fn run(&mut self, packet: &[u8], pcm: &mut [f32], fec: i32) -> Result<usize, ErrorCode> {
+        let bytes = length(packet.len())?;
         let room = length(pcm.len())?;
-        // SAFETY: as in `decode`; a null packet is libopus' sign for a loss.
-        let code = unsafe {
-            opus_decode_float(self.0.as_ptr(), ptr::null(), 0, pcm.as_mut_ptr(), room, 0)
+        let data = if packet.is_empty() {
+            ptr::null()
+        } else {
+            packet.as_ptr()
         };
+        // SAFETY: pointers and lengths belong together, and a null pointer is libopus' sign for a
+        // loss; libopus writes at most `room` samples and keeps neither pointer.
+        let code =
+            unsafe { opus_decode_float(self.0.as_ptr(), data, bytes, pcm.as_mut_ptr(), room, fec) };
         counted(code)
     }
 }
@@ -93,6 +99,15 @@ impl fmt::Display for ErrorCode {
 }
 
 impl core::error::Error for ErrorCode {}
+
+/// True for a packet that carries a low-rate repair of what came before it.
+pub fn has_repair(packet: &[u8]) -> bool {
+    let Ok(bytes) = length(packet.len()) else {
+        return false;
+    };
+    // SAFETY: libopus reads `bytes` bytes, which `packet` has; none at all is not asked for.
+    bytes > 0 && unsafe { opus_packet_has_lbrr(packet.as_ptr(), bytes) } > 0
+}
 
 /// Stretches the packet of `length` bytes at the front of `room` to the whole of it, with padding
 /// that every decoder skips (RFC 6716 section 3.2.5).
