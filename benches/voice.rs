@@ -103,6 +103,7 @@ fn parts() {
         frame: Duration::from_millis(20),
         target: Duration::from_millis(10),
         max_payload: 80,
+        mends: |_| false,
     };
     let mut jitter = Jitter::new(settings);
     let cost = cpu(|| {

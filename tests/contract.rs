@@ -59,6 +59,10 @@ fn a_call_of_ten_seconds_carries_both_voices() {
         "concealed",
         "sent",
         "received",
+        "target_ms",
+        "repaired",
+        "late",
+        "stretched_ms",
     ] {
         assert!(stats[0][field].is_number(), "{field}");
     }

@@ -1,7 +1,10 @@
-//! The jitter buffer against simulated lines: minutes of calls in a blink.
+//! The jitter buffer against simulated lines: minutes of calls in a blink. What is heard of them is
+//! in `voice_playout.rs`.
 
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use twocan::voice::{Jitter, Pull, Settings, Stats};
 
 /// A sender, a line and a loudspeaker with their own clocks. Times in microseconds.
@@ -9,6 +12,9 @@ struct Line {
     jitter: Jitter,
     /// Frames on their way: moment of arrival, number.
     flying: Vec<(u64, u64)>,
+    /// Each packet carries a copy of the frame so far back.
+    back: Option<u8>,
+    mends: bool,
     now: u64,
     heard: Vec<Heard>,
 }
@@ -16,6 +22,9 @@ struct Line {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Heard {
     Frame(u64),
+    /// Decoded from the repair in the frame after it.
+    Mended(u64),
+    /// Half a frame.
     Gap,
     Nothing,
 }
@@ -27,6 +36,8 @@ impl Line {
         Line {
             jitter: new(),
             flying: Vec::new(),
+            back: None,
+            mends: false,
             now: 0,
             heard: Vec::new(),
         }
@@ -43,20 +54,32 @@ impl Line {
             let now = self.now;
             self.flying.sort();
             let arrived = self.flying.partition_point(|(at, _)| *at <= now);
-            for (at, number) in self.flying.drain(..arrived) {
-                let payload = number.to_le_bytes();
-                self.jitter.push(number as u16, &payload, micros(at));
+            let arrived: Vec<_> = self.flying.drain(..arrived).collect();
+            for (at, number) in arrived {
+                self.arrive(number, micros(at));
             }
             let (heard, lasts) = match self.jitter.pop(micros(now)) {
-                Pull::Play(bytes) => {
-                    let bytes = bytes.try_into().expect("the payload that was sent");
-                    (Heard::Frame(u64::from_le_bytes(bytes)), period)
-                }
-                Pull::Conceal => (Heard::Gap, period),
+                Pull::Play(bytes) => (Heard::Frame(number_in(bytes)), period),
+                Pull::Recover(bytes) => (Heard::Mended(number_in(bytes) - 1), period),
+                Pull::Conceal => (Heard::Gap, period / 2),
                 Pull::Silence => (Heard::Nothing, period / 2),
             };
             self.heard.push(heard);
-            self.now += lasts;
+            self.now += lasts - u64::from(self.jitter.trim()) * period / 2;
+        }
+    }
+
+    fn arrive(&mut self, number: u64, at: Duration) {
+        let packet = |number: u64| {
+            let mut packet = [u8::from(self.mends); 9];
+            packet[..8].copy_from_slice(&number.to_le_bytes());
+            packet
+        };
+        self.jitter.push(number as u16, &packet(number), at);
+        if let Some(back) = self.back {
+            let earlier = number - u64::from(back);
+            self.jitter
+                .push_copy(earlier as u16, &packet(earlier), back, at);
         }
     }
 
@@ -85,7 +108,13 @@ fn new() -> Jitter {
         frame: Duration::from_millis(20),
         target: Duration::from_millis(10),
         max_payload: 80,
+        mends: |payload| payload.get(8) == Some(&1),
     })
+}
+
+fn number_in(packet: &[u8]) -> u64 {
+    let bytes = packet[..8].try_into().expect("the payload that was sent");
+    u64::from_le_bytes(bytes)
 }
 
 fn micros(time: u64) -> Duration {
@@ -169,45 +198,11 @@ fn lost_frames_are_concealed_and_cost_no_delay() {
         line.send(number, 2_000 + number * FRAME);
     }
     line.play(1000 * FRAME, FRAME);
-    assert_eq!(line.gaps(), 100);
+    assert_eq!(line.gaps(), 2 * 100);
+    assert_eq!(line.stats().concealed, 100);
     let stats = line.stats();
     assert!((stats.loss - 0.1).abs() < 0.025, "{stats:?}");
     assert!(stats.depth.as_millis() <= 20, "{stats:?}");
-}
-
-#[test]
-fn a_burst_after_a_short_stall_delays_for_a_second_only() {
-    let mut line = Line::new();
-    for number in 0..400u64 {
-        let stall = if (100..105).contains(&number) {
-            105
-        } else {
-            number
-        };
-        line.send(number, 1_000 + stall * FRAME);
-    }
-    line.play(130 * FRAME, FRAME);
-    let grown = line.stats().depth;
-    line.play(400 * FRAME, FRAME);
-    let after = line.stats();
-    assert!(after.depth < grown, "{grown:?}, then {after:?}");
-    assert!(after.depth.as_millis() <= 30, "{after:?}");
-    assert_eq!(after.loss, 0.0);
-}
-
-#[test]
-fn a_line_that_stalls_every_second_is_not_shortened_every_second() {
-    let mut line = Line::new();
-    let seconds = 60;
-    for number in 0..seconds * 50 {
-        // The first frame of every second is 35 ms late.
-        let late = if number % 50 == 0 { 35_000 } else { 0 };
-        line.send(number, 1_000 + number * FRAME + late);
-    }
-    line.play(seconds * 50 * FRAME, FRAME);
-    let stats = line.stats();
-    assert!(stats.concealed <= 12, "{stats:?}");
-    assert!(stats.depth.as_millis() <= 60, "{stats:?}");
 }
 
 #[test]
@@ -239,7 +234,7 @@ fn a_pause_of_the_sender_ends_in_silence_and_then_goes_on() {
     }
     line.play(300 * FRAME, FRAME);
     assert_eq!(line.heard.last(), Some(&Heard::Nothing));
-    assert!(line.gaps() <= 5, "{} gaps", line.gaps());
+    assert!(line.gaps() <= 10, "{} gaps", line.gaps());
     line.play(650 * FRAME, FRAME);
     assert_eq!(line.frames(), (0..150).collect::<Vec<_>>());
     let stats = line.stats();
@@ -265,58 +260,122 @@ fn a_sender_that_starts_over_is_heard_again() {
 }
 
 #[test]
-fn half_an_hour_of_clock_drift_adds_no_delay() {
-    for period in [FRAME - 6, FRAME, FRAME + 6] {
-        let mut line = Line::new();
-        let frames = 30 * 60 * 50;
-        let mut deepest = Duration::ZERO;
-        for number in 0..frames {
-            // Up to 4 ms of jitter.
-            let wobble = (number * 2_654_435_761 % 4_001) & 0xfff;
-            line.send(number, 5_000 + number * FRAME + wobble);
-            line.play(number * FRAME, period);
-            if number % 500 == 499 {
-                deepest = deepest.max(line.stats().depth);
-            }
-        }
-        let stats = line.stats();
-        assert!(deepest.as_millis() <= 45, "{period}: {deepest:?} {stats:?}");
-        // 300 ppm of half an hour are 27 frames; each may cost one skip or gap.
-        assert!(stats.skipped <= 60, "{period}: {stats:?}");
-        assert!(stats.concealed <= 60, "{period}: {stats:?}");
-        let jitter = stats.jitter.as_micros();
-        assert!((300..3_000).contains(&jitter), "{period}: {jitter} us");
+fn a_copy_fills_a_hole_if_it_comes_in_time() {
+    let mut line = Line::new();
+    line.back = Some(2);
+    // The first copies are useless, the first loss is too early to be known as a habit.
+    for number in (10..1000).filter(|number| number % 10 != 5) {
+        line.send(number, 2_000 + number * FRAME);
     }
+    line.now = 10 * FRAME;
+    line.play(1000 * FRAME, FRAME);
+    let stats = line.stats();
+    assert!(stats.copied >= 90, "{stats:?}");
+    assert!(stats.concealed <= 8, "{stats:?}");
+    assert_eq!((stats.duplicate, stats.late, stats.refused), (0, 0, 0));
+    assert!((stats.lost - 0.1).abs() < 0.025, "{stats:?}");
+    assert!((stats.burst - 1.0).abs() < 0.1, "{stats:?}");
+    assert_eq!((stats.loss, stats.reach), (0.0, 2), "{stats:?}");
+    let frames = line.frames();
+    assert!(frames.is_sorted_by(|a, b| a < b), "{frames:?}");
 }
 
 #[test]
-fn nothing_that_a_peer_sends_breaks_it() {
-    let mut jitter = new();
-    let mut random = 7u64;
-    let (mut played, mut silent) = (0, 0);
-    for step in 0..200_000u64 {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        let seq = match random >> 62 {
-            0 => (random >> 32) as u16,
-            _ => (step as u16).wrapping_add((random >> 40) as u16 % 200),
-        };
-        let length = (random >> 20) as usize % 100;
-        jitter.push(seq, &[0; 100][..length], micros(step * 5_000));
-        match jitter.pop(micros(step * 5_000)) {
-            Pull::Play(bytes) => {
-                assert!(bytes.len() <= 80);
-                played += 1;
-            }
-            Pull::Conceal => {}
-            Pull::Silence => silent += 1,
-        }
+fn the_next_packet_mends_a_hole_when_no_copy_does() {
+    let mut line = Line::new();
+    line.mends = true;
+    for number in (0..1000).filter(|number| number % 10 != 5) {
+        line.send(number, 2_000 + number * FRAME);
     }
-    let stats = jitter.stats(micros(200_000 * 5_000));
-    assert!(
-        stats.refused > 10_000 && played > 0 && silent > 0,
-        "{stats:?}"
-    );
-    assert!((0.0..=1.0).contains(&stats.loss), "{stats:?}");
+    line.play(1000 * FRAME, FRAME);
+    let mended = line.heard.iter().filter_map(|heard| match heard {
+        Heard::Mended(number) => Some(*number),
+        _ => None,
+    });
+    let mended: Vec<u64> = mended.collect();
+    assert!(mended.iter().all(|number| number % 10 == 5), "{mended:?}");
+    assert!(mended.len() >= 95, "{mended:?}");
+    let stats = line.stats();
+    assert_eq!(stats.recovered, mended.len() as u64);
+    assert!(stats.concealed <= 5 && stats.loss == 0.0, "{stats:?}");
+}
+
+#[test]
+fn a_frame_that_is_a_little_late_is_cut_and_not_added() {
+    let mut line = Line::new();
+    // One in fifty comes 25 ms late: too few to wait for them all.
+    for number in 0..2000u64 {
+        let late = if number % 100 == 50 { 25_000 } else { 0 };
+        line.send(number, 1_000 + number * FRAME + late);
+    }
+    line.play(2000 * FRAME, FRAME);
+    let stats = line.stats();
+    assert!(stats.depth.as_millis() <= 45, "{stats:?}");
+    assert!(stats.concealed <= 40 && stats.late <= 20, "{stats:?}");
+    let frames = line.frames();
+    assert!(frames.is_sorted_by(|a, b| a < b), "{frames:?}");
+    assert!(frames.len() >= 1975, "{} of 2000", frames.len());
+}
+
+/// What a hostile peer may do to the buffer.
+#[derive(Clone, Debug)]
+enum Deed {
+    Push { seq: u16, length: usize },
+    Copy { seq: u16, back: u8, length: usize },
+    Wait(u64),
+    Pop(u8),
+    Stretch(i64),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let seq = prop_oneof![0u16..300, any::<u16>(), 65_400u16..=65_535];
+    let copied = (seq.clone(), any::<u8>(), 0usize..100);
+    prop_oneof![
+        4 => (seq, 0usize..100).prop_map(|(seq, length)| Deed::Push { seq, length }),
+        2 => copied.prop_map(|(seq, back, length)| Deed::Copy { seq, back, length }),
+        2 => (0u64..3_000_000).prop_map(Deed::Wait),
+        3 => (0u8..40).prop_map(Deed::Pop),
+        1 => (-50_000i64..50_000).prop_map(Deed::Stretch),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_a_peer_sends_breaks_it(deeds in vec(deed(), 1..400)) {
+        let mut jitter = new();
+        let mut now = 0;
+        for deed in deeds {
+            match deed {
+                Deed::Push { seq, length } => jitter.push(seq, &[1; 100][..length], micros(now)),
+                Deed::Copy { seq, back, length } => {
+                    jitter.push_copy(seq, &[1; 100][..length], back, micros(now));
+                }
+                Deed::Wait(time) => now += time,
+                Deed::Stretch(by) => jitter.stretched(by, by, false),
+                Deed::Pop(times) => for _ in 0..times {
+                    now += 10_000;
+                    if let Pull::Play(bytes) | Pull::Recover(bytes) = jitter.pop(micros(now)) {
+                        prop_assert!(bytes.len() <= 80);
+                    }
+                    prop_assert!(jitter.trim() <= 2);
+                },
+            }
+            prop_assert!(jitter.excess().is_zero() || jitter.lack().is_zero());
+            let stats = jitter.stats(micros(now));
+            prop_assert!((0.0..=1.0).contains(&stats.loss), "{:?}", stats);
+            prop_assert!((0.0..=1.0).contains(&stats.lost), "{:?}", stats);
+            prop_assert!(stats.target <= Duration::from_secs(1), "{:?}", stats);
+        }
+        // And then an honest one is heard again.
+        let mut heard = 0;
+        for number in 0..300u64 {
+            jitter.push(number as u16, &[7], micros(now));
+            for _ in 0..2 {
+                now += 10_000;
+                heard += u32::from(jitter.pop(micros(now)) == Pull::Play(&[7]));
+                jitter.trim();
+            }
+        }
+        prop_assert!(heard > 200, "only {} of 300", heard);
+    }
 }

@@ -10,6 +10,28 @@ use super::{
 };
 use crate::peer::{PeerId, SafeText};
 
+/// What the playout of the far voice decides on, as part of [`Event::Stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Playout {
+    /// How long the fastest frames are to wait.
+    pub target_ms: f32,
+    /// The wait by which 95 % of the frames were there.
+    pub quantile_ms: f32,
+    /// Share (0..1) of the last second's frames that were not there when due, before any repair, and
+    /// how many in a row.
+    pub lost: f32,
+    pub burst: f32,
+    /// Frames since the answer that were played from a copy or an in-band repair ...
+    pub repaired: u64,
+    /// ... that came too late ...
+    pub late: u64,
+    /// ... and that were left out to bring the delay down at once.
+    pub skipped: u64,
+    /// Sound that was put in and taken out to change the delay, since the answer.
+    pub stretched_ms: f32,
+}
+
 /// Something that happened. In JSON the kind stands in `"event"`; [`Stamped`] adds `"at"`.
 ///
 /// `peer` is the petname, `id` the identity behind it.
@@ -79,6 +101,8 @@ pub enum Event {
         fec: bool,
         #[serde(default)]
         starved: bool,
+        #[serde(flatten)]
+        playout: Playout,
     },
     /// A call is recorded, or no longer: by which side. The call's end ends it without a word.
     Recording {

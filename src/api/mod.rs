@@ -13,7 +13,7 @@ mod status;
 
 pub use call::{CallId, CallState, Direction, PathKind, Presence, Why};
 pub use command::{Command, Request, RequestId, Switch};
-pub use event::{Done, Event, Message, Refusal, Reply, Stamped, Trouble};
+pub use event::{Done, Event, Message, Playout, Refusal, Reply, Stamped, Trouble};
 pub use nat::NatKind;
 pub use network::{NetworkState, NetworkView, RequestView, Standing};
 pub use status::{AudioView, CallView, ContactView, HistoryView, Status};

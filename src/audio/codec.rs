@@ -1,4 +1,5 @@
-//! Opus, both ways. The only file that knows `audiopus` and the decoder beside it.
+//! Opus, both ways. The only file that knows `audiopus` and the decoder beside it, but for what a
+//! recorded call is written by (`record_file.rs`).
 
 use std::fmt;
 

@@ -2,48 +2,49 @@
 
 use std::time::Duration;
 
-use crate::audio::codec::{CodecError, Decoder, SAMPLES};
+use crate::audio::codec::{CodecError, Decoder, SAMPLES, mends};
 use crate::audio::level;
 use crate::audio::record::Tap;
 use crate::audio::rings::{CHUNK, VoiceSide};
 use crate::audio::tones::Chorus;
 use crate::audio::{Controls, Settings, Tone};
 use crate::phone::types::{FRAME, Frame, MAX_OPUS};
-use crate::voice::{Jitter, Pull, Stats};
+use crate::voice::{Decode, Playout, Stats};
 
 /// Jitter buffer, decoder and meter of one call.
 #[derive(Debug)]
 pub(super) struct Hearing {
     decoder: Decoder,
-    jitter: Jitter,
+    playout: Playout,
     chorus: Chorus,
     is_audible: bool,
     peak: f32,
-    frame: Box<[f32; SAMPLES]>,
+    block: Box<[f32; CHUNK]>,
 }
 
 impl Hearing {
     pub(super) fn new(settings: &Settings) -> Result<Hearing, CodecError> {
         Ok(Hearing {
             decoder: Decoder::new(settings.decoder_complexity)?,
-            jitter: Jitter::new(crate::voice::Settings {
+            playout: Playout::new(crate::voice::Settings {
                 frame: FRAME,
                 target: settings.delay,
                 max_payload: MAX_OPUS,
+                mends,
             }),
             chorus: Chorus::default(),
             is_audible: false,
             peak: 0.0,
-            frame: Box::new([0.0; SAMPLES]),
+            block: Box::new([0.0; CHUNK]),
         })
     }
 
     /// A frame from the far side that arrived at `at`.
     pub(super) fn receive(&mut self, frame: &Frame, at: Duration) {
-        self.jitter.push(frame.seq, &frame.opus, at);
+        self.playout.push(frame.seq, &frame.opus, at);
         for copy in &frame.copies {
             let seq = frame.seq.wrapping_sub(u16::from(copy.back));
-            self.jitter.push(seq, &copy.opus, at);
+            self.playout.push_copy(seq, &copy.opus, copy.back, at);
         }
     }
 
@@ -58,8 +59,9 @@ impl Hearing {
     ) {
         let mut held = rings.ready();
         while held < wanted {
-            let length = self.next_sound(now);
-            let sound = &mut self.frame[..length];
+            let block = &mut self.block;
+            self.playout.pull(&mut self.decoder, now, block);
+            let sound = block.as_mut_slice();
             if let Some(tap) = &mut tap {
                 tap.heard(sound);
             }
@@ -69,7 +71,7 @@ impl Hearing {
                 self.chorus.mix(sound);
             }
             rings.play(sound);
-            held += length;
+            held += CHUNK;
         }
     }
 
@@ -84,28 +86,25 @@ impl Hearing {
     }
 
     pub(super) fn stats(&self, now: Duration) -> Stats {
-        self.jitter.stats(now)
+        self.playout.stats(now)
     }
 
     /// The highest level since this was last asked, as share of full scale.
     pub(super) fn take_peak(&mut self) -> f32 {
         std::mem::take(&mut self.peak)
     }
+}
 
-    /// Fills the front of `frame` with what is heard next and says how long it is.
-    fn next_sound(&mut self, now: Duration) -> usize {
-        let decoded = match self.jitter.pop(now) {
-            Pull::Silence => {
-                self.frame[..CHUNK].fill(0.0);
-                return CHUNK;
-            }
-            Pull::Play(packet) => self.decoder.decode(packet, &mut self.frame),
-            Pull::Conceal => self.decoder.conceal(&mut self.frame),
-        };
-        // A packet that cannot be decoded is as good as lost.
-        if decoded.is_err() && self.decoder.conceal(&mut self.frame).is_err() {
-            self.frame.fill(0.0);
-        }
-        SAMPLES
+impl Decode for Decoder {
+    fn decode(&mut self, packet: &[u8], sound: &mut [f32; SAMPLES]) -> bool {
+        Decoder::decode(self, packet, sound).is_ok()
+    }
+
+    fn recover(&mut self, packet: &[u8], sound: &mut [f32; SAMPLES]) -> bool {
+        Decoder::recover(self, packet, sound).is_ok()
+    }
+
+    fn conceal(&mut self, sound: &mut [f32]) -> bool {
+        Decoder::conceal(self, sound).is_ok()
     }
 }

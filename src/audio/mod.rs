@@ -93,7 +93,7 @@ impl Settings {
             gain: 1.0,
             encoder_complexity: 6,
             decoder_complexity: 5,
-            delay: Duration::from_millis(10),
+            delay: Duration::from_millis(5),
             sounds: Sounds::default(),
         }
     }
@@ -152,6 +152,20 @@ pub struct AudioStats {
     pub duplicate: u64,
     /// Frames left out to bring the delay down.
     pub skipped: u64,
+    /// How long the fastest frames should wait.
+    pub target_ms: f32,
+    /// The wait by which 95 % of the frames of the last seconds were there.
+    pub quantile_ms: f32,
+    /// Share (0..1) of the last second's frames whose own packet was not there when they were due,
+    /// before any repair, and the mean length of the runs of those.
+    pub lost: f32,
+    pub burst: f32,
+    /// Frames played from copies in later packets, and from the in-band repair of the next one.
+    pub copied: u64,
+    pub recovered: u64,
+    /// Sound added and taken out to change the delay, and how often that may have been heard.
+    pub stretched_ms: f32,
+    pub rough: u64,
     /// Frames that found a full channel on their way between engine and voice thread.
     pub dropped: u64,
     /// What the far side has last reported: the share (0..1) of our frames that never came there,
@@ -389,8 +403,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Received frames that wait for the voice thread.
-const FRAMES_IN: usize = 32;
+/// Received frames that wait for the voice thread: after a stall all of its frames come at once.
+const FRAMES_IN: usize = 128;
 
 /// Recordings that the voice thread has not begun yet.
 const TAPS: usize = 4;

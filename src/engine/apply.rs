@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::run::Run;
-use crate::api::{CallId, Done, Event, Refusal, Reply, RequestId};
+use crate::api::{CallId, Done, Event, Playout, Refusal, Reply, RequestId};
 use crate::audio::{AudioEvent, AudioStats};
 use crate::phone::types::{Frame, Input, Media, Now, Output, Path};
 
@@ -111,6 +111,16 @@ impl Run {
             copies: stats.copies.to_vec(),
             fec: stats.fec,
             starved: stats.starved,
+            playout: Playout {
+                target_ms: stats.target_ms,
+                quantile_ms: stats.quantile_ms,
+                lost: stats.lost,
+                burst: stats.burst,
+                repaired: stats.copied + stats.recovered,
+                late: stats.late,
+                skipped: stats.skipped,
+                stretched_ms: stats.stretched_ms,
+            },
         });
         self.listeners.tell_in_passing(&stats);
     }

@@ -2,26 +2,53 @@
 
 use std::time::Duration;
 
-/// How the received voice is doing.
+/// How the received voice is doing: counts since the start, and measures of the last second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stats {
-    /// Frames that came in time to be played, late ones not counted.
+    /// Frames whose own packet came before their place had been passed.
     pub received: u64,
-    /// Frames that came after their place had been passed.
+    /// Frames whose own packet came after that.
     pub late: u64,
     pub duplicate: u64,
     /// Frames longer than allowed.
     pub refused: u64,
-    /// Frames that were missing when they were due, and bridged.
+    /// Frames that were missing when they were due, and bridged, in whole or half: time counts.
     pub concealed: u64,
-    /// Frames skipped to bring the delay down.
+    /// Frames played from a copy in a later packet.
+    pub copied: u64,
+    /// Frames decoded from the repair that the next packet carries in-band.
+    pub recovered: u64,
+    /// Frames skipped to bring the delay down at once.
     pub skipped: u64,
+    /// Sound that was added or taken out to change the delay.
+    pub stretched: Duration,
+    /// How often that was done where it may be heard.
+    pub rough: u64,
     /// Mean wait of the frames played in the last second.
     pub depth: Duration,
+    /// How long the fastest frames should wait.
+    pub target: Duration,
+    /// The wait by which 95 % of the frames of the last seconds were there, by whatever means.
+    pub quantile: Duration,
     /// Share (0..1) of the last second's frames that were not there when they were due.
     pub loss: f32,
+    /// The same before any repair: their own packet was not there.
+    pub lost: f32,
+    /// Mean length of the runs of such frames, over the last dozen runs; 0 before the first.
+    pub burst: f32,
+    /// How many frames the farthest copy of the last second came after its frame.
+    pub reach: u8,
     /// Interarrival jitter, RFC 3550 section 6.4.1.
     pub jitter: Duration,
+}
+
+/// How a frame's place was filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    Own,
+    Copied,
+    Recovered,
+    Concealed,
 }
 
 /// Counters, and sums over the last second in ten parts.
@@ -37,6 +64,11 @@ pub(super) struct Meter {
     last_arrival: Option<(u64, Duration)>,
     /// In seconds.
     jitter: f64,
+    /// Frames without a packet of their own in a row, so far.
+    run: u32,
+    burst: f32,
+    /// Halves of frames.
+    bridged: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +77,9 @@ struct Part {
     missed: Duration,
     waited: Duration,
     frames: u32,
+    without_own: u32,
+    with_own: u32,
+    reach: u8,
 }
 
 impl Meter {
@@ -57,12 +92,16 @@ impl Meter {
             last_pull: None,
             last_arrival: None,
             jitter: 0.0,
+            run: 0,
+            burst: 0.0,
+            bridged: 0,
         }
     }
 
     /// Arrival times of the stream before are nothing to compare with any more.
     pub(super) fn begin(&mut self) {
         self.last_arrival = None;
+        self.run = 0;
     }
 
     pub(super) fn arrived(&mut self, number: u64, now: Duration) {
@@ -91,19 +130,47 @@ impl Meter {
         self.counted.skipped += 1;
     }
 
-    pub(super) fn play(&mut self, wait: Duration, now: Duration) {
+    pub(super) fn copy(&mut self, back: u8, now: Duration) {
+        let part = self.part(now);
+        part.reach = part.reach.max(back);
+    }
+
+    pub(super) fn stretched(&mut self, by: Duration, is_rough: bool) {
+        self.counted.stretched += by;
+        self.counted.rough += u64::from(is_rough);
+    }
+
+    /// A frame's place has been filled (bridges are counted apart); `wait` is how long it had waited, if it was here.
+    pub(super) fn fill(&mut self, how: Filled, wait: Option<Duration>, now: Duration) {
+        match how {
+            Filled::Own | Filled::Concealed => {}
+            Filled::Copied => self.counted.copied += 1,
+            Filled::Recovered => self.counted.recovered += 1,
+        }
+        self.count_run(how == Filled::Own);
         let frame = self.frame;
         let part = self.part(now);
-        part.played += frame;
-        part.waited += wait;
-        part.frames += 1;
+        if how == Filled::Own {
+            part.with_own += 1;
+        } else {
+            part.without_own += 1;
+        }
+        if how != Filled::Concealed {
+            part.played += frame;
+        }
+        if let Some(wait) = wait {
+            part.waited += wait;
+            part.frames += 1;
+        }
         self.last_pull = Some(now);
     }
 
-    pub(super) fn conceal(&mut self, now: Duration) {
-        self.counted.concealed += 1;
-        let frame = self.frame;
-        self.part(now).missed += frame;
+    /// Half a frame was bridged.
+    pub(super) fn bridge(&mut self, now: Duration) {
+        self.bridged += 1;
+        self.counted.concealed = self.bridged.div_ceil(2);
+        let half = self.frame / 2;
+        self.part(now).missed += half;
         self.last_pull = Some(now);
     }
 
@@ -127,17 +194,35 @@ impl Meter {
             sum.missed += part.missed;
             sum.waited += part.waited;
             sum.frames += part.frames;
+            sum.with_own += part.with_own;
+            sum.without_own += part.without_own;
+            sum.reach = sum.reach.max(part.reach);
         }
         let due = sum.played + sum.missed;
         Stats {
             depth: sum.waited.checked_div(sum.frames).unwrap_or_default(),
-            loss: if due.is_zero() {
-                0.0
-            } else {
-                sum.missed.as_secs_f32() / due.as_secs_f32()
-            },
+            loss: share(sum.missed.as_secs_f32(), due.as_secs_f32()),
+            lost: share(
+                sum.without_own as f32,
+                (sum.with_own + sum.without_own) as f32,
+            ),
+            burst: self.burst,
+            reach: sum.reach,
             jitter: Duration::from_secs_f64(self.jitter),
             ..self.counted
+        }
+    }
+
+    fn count_run(&mut self, ends: bool) {
+        if !ends {
+            self.run += 1;
+            return;
+        }
+        let run = std::mem::take(&mut self.run) as f32;
+        match run {
+            0.0 => {}
+            _ if self.burst == 0.0 => self.burst = run,
+            _ => self.burst += (run - self.burst) / RUNS,
         }
     }
 
@@ -161,8 +246,15 @@ impl Meter {
     }
 }
 
+fn share(part: f32, whole: f32) -> f32 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
 fn number_of(now: Duration) -> u64 {
     now.as_millis() as u64 / 100
 }
 
 const PARTS: usize = 10;
+
+/// Runs of lost frames that [`Stats::burst`] remembers.
+const RUNS: f32 = 12.0;

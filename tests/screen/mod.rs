@@ -292,6 +292,7 @@ pub fn stats(second: u64) -> Event {
         copies: Vec::new(),
         fec: false,
         starved: false,
+        playout: Playout::default(),
     }
 }
 

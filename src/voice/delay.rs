@@ -1,0 +1,225 @@
+//! How long frames have to wait, learned from when they came.
+//!
+//! For every frame it is noted from when on it could have been played: its own packet's arrival,
+//! or that of the first copy, or of the packet after it when that can repair it. These moments go
+//! into a histogram that forgets, and the wait is chosen where waiting longer costs more than it
+//! saves: 1 % of the frames being there in time is worth 40 ms (WebRTC's NetEq weighs the same way in
+//! `reorder_optimizer.cc`, for reordering only). So the wait covers jitter, the
+//! distance to a copy while copies repair something, and no more than pays.
+
+use std::time::Duration;
+
+/// Moments are in microseconds, relative to when a frame was sent, on a clock whose zero is
+/// anywhere.
+#[derive(Debug)]
+pub(super) struct Delay {
+    /// Share of the frames by delay above `base`, in buckets of [`BUCKET`]; they add up to 1.
+    buckets: Box<[f32; BUCKETS]>,
+    /// Lower edge of the first bucket.
+    base: i64,
+    /// How many frames were counted.
+    samples: f32,
+    recent: [Part; PARTS],
+    filling: u64,
+    /// The least wait above the fastest frame.
+    floor: i64,
+    target: i64,
+}
+
+/// The extremes of a quarter of a second.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    fastest: i64,
+    slowest: i64,
+}
+
+impl Delay {
+    pub(super) fn new(floor: Duration) -> Delay {
+        Delay {
+            buckets: Box::new([0.0; BUCKETS]),
+            base: 0,
+            samples: 0.0,
+            recent: [NOTHING; PARTS],
+            filling: 0,
+            floor: floor.as_micros() as i64,
+            target: 0,
+        }
+    }
+
+    /// Forgets the line that was.
+    pub(super) fn restart(&mut self) {
+        *self.buckets = [0.0; BUCKETS];
+        self.samples = 0.0;
+        self.recent = [NOTHING; PARTS];
+    }
+
+    /// A frame's own packet has come.
+    pub(super) fn arrived(&mut self, at: i64, now: Duration) {
+        let part = self.part(now);
+        part.fastest = part.fastest.min(at);
+    }
+
+    /// A frame could be played from `at` on, by whatever means; it counts as `share` of one.
+    pub(super) fn available(&mut self, at: i64, share: f32, now: Duration) {
+        let fastest = self.extreme(|part| part.fastest).min().unwrap_or(at);
+        self.rebase(fastest);
+        // No wait would be long enough: the line stood still.
+        if at - self.base > MOST {
+            return;
+        }
+        let part = self.part(now);
+        part.slowest = part.slowest.max(at);
+        self.samples += share;
+        let weight = (share / self.samples).max(share * NEW).min(1.0);
+        for bucket in self.buckets.iter_mut() {
+            *bucket *= 1.0 - weight;
+        }
+        let index = (at - self.base).div_euclid(BUCKET);
+        self.buckets[index.clamp(0, BUCKETS as i64 - 1) as usize] += weight;
+        self.target = self.best();
+    }
+
+    /// When frames should be played, after the moment they were sent.
+    pub(super) fn target(&self) -> i64 {
+        self.target
+    }
+
+    /// How long the fastest frames wait for that.
+    pub(super) fn wait(&self) -> Duration {
+        micros(self.target - self.fastest())
+    }
+
+    /// The wait that 95 % of the frames would need.
+    pub(super) fn quantile(&self) -> Duration {
+        micros(self.within(0.95))
+    }
+
+    /// The delay above `base` that a share of the frames do not exceed.
+    fn within(&self, share: f32) -> i64 {
+        let mut sum = 0.0;
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            if sum + bucket >= share {
+                let part = (share - sum) / bucket;
+                return ((index as f32 + part) * BUCKET as f32) as i64;
+            }
+            sum += bucket;
+        }
+        BUCKETS as i64 * BUCKET
+    }
+
+    /// The wait that jitter in the shape of a bell needs, by its width: that is known sooner than
+    /// its rare slow frames are, and changes less.
+    fn bell(&self) -> i64 {
+        let width = (self.within(0.84) - self.within(0.16)) / 2;
+        self.within(0.5) + width * BELL / 10
+    }
+
+    /// The cheapest wait, bounded by the slowest frame of late: that is what makes the delay come
+    /// down soon after a trouble, which the histogram remembers for longer.
+    fn best(&self) -> i64 {
+        let mut late = 0.0;
+        let mut best = (f32::MAX, 0);
+        for index in (0..BUCKETS).rev() {
+            let wait = (index as i64 + 1) * BUCKET;
+            let cost = wait as f32 + PRICE * late;
+            if wait <= MOST && cost < best.0 {
+                best = (cost, wait);
+            }
+            late += self.buckets[index];
+        }
+        let slowest = self.extreme(|part| part.slowest).max();
+        let wanted = self.base + best.1.max(self.bell().min(MOST));
+        let fastest = self.fastest();
+        let needed = slowest.map_or(wanted, |slowest| {
+            wanted.min(slowest + (slowest - fastest) / CAP)
+        });
+        // The first frames of a line say little about it.
+        let unknown = (START * (1.0 - self.samples / KNOWN).max(0.0)) as i64;
+        needed.max(self.fastest() + self.floor.max(unknown))
+    }
+
+    fn fastest(&self) -> i64 {
+        self.extreme(|part| part.fastest).min().unwrap_or(self.base)
+    }
+
+    /// Moves the buckets so that they begin with the fastest frame and stay where they are in time.
+    fn rebase(&mut self, fastest: i64) {
+        let base = fastest.div_euclid(BUCKET) * BUCKET;
+        let shift = (base - self.base) / BUCKET;
+        self.base = base;
+        if self.samples == 0.0 || shift == 0 {
+            return;
+        }
+        let steps = shift.unsigned_abs().min(BUCKETS as u64) as usize;
+        let last = BUCKETS - 1;
+        if shift > 0 {
+            let faster: f32 = self.buckets[..steps].iter().sum();
+            self.buckets.copy_within(steps.., 0);
+            self.buckets[BUCKETS - steps..].fill(0.0);
+            self.buckets[0] += faster;
+        } else {
+            let slower: f32 = self.buckets[BUCKETS - steps..].iter().sum();
+            self.buckets.copy_within(..BUCKETS - steps, steps);
+            self.buckets[..steps].fill(0.0);
+            self.buckets[last] += slower;
+        }
+    }
+
+    /// What the parts of the last seconds know.
+    fn extreme(&self, of: impl Fn(&Part) -> i64) -> impl Iterator<Item = i64> {
+        let known = |value: &i64| *value != i64::MAX && *value != i64::MIN;
+        self.recent.iter().map(of).filter(known)
+    }
+
+    fn part(&mut self, now: Duration) -> &mut Part {
+        let number = (now.as_micros() / PART.as_micros()) as u64;
+        if number > self.filling {
+            let passed = (number - self.filling).min(PARTS as u64);
+            for step in 0..passed {
+                self.recent[((number - step) % PARTS as u64) as usize] = NOTHING;
+            }
+            self.filling = number;
+        }
+        &mut self.recent[(self.filling % PARTS as u64) as usize]
+    }
+}
+
+fn micros(time: i64) -> Duration {
+    Duration::from_micros(u64::try_from(time).unwrap_or(0))
+}
+
+/// Width of a bucket, in microseconds.
+const BUCKET: i64 = 2_500;
+
+/// They reach 320 ms far; the last one holds all that is slower.
+const BUCKETS: usize = 128;
+
+/// No wait is longer than this, in microseconds.
+const MOST: i64 = 300_000;
+
+/// What a frame that is not there is worth, in microseconds of waiting.
+const PRICE: f32 = 4_000_000.0;
+
+/// What the first frame waits, in microseconds ...
+const START: f32 = 10_000.0;
+
+/// ... and after how many frames that is no reason to wait any more.
+const KNOWN: f32 = 25.0;
+
+/// How many tenths of a bell's width above its middle frames are played: 0.1 % come later.
+const BELL: i64 = 31;
+
+/// The wait may be longer than the slowest frame of late by one part in so many.
+const CAP: i64 = 4;
+
+/// Weight of the newest frame: half of what is known is older than 3.5 s.
+const NEW: f32 = 0.004;
+
+const NOTHING: Part = Part {
+    fastest: i64::MAX,
+    slowest: i64::MIN,
+};
+
+/// "Of late" are 12 quarters of a second.
+const PARTS: usize = 12;
+const PART: Duration = Duration::from_millis(250);
