@@ -156,6 +156,7 @@ async fn echoed(audio: &Audio, events: &mut Receiver<AudioEvent>, time: Duration
                 AudioEvent::Restored { place } => println!("  restored: {place}"),
                 AudioEvent::Report(call, report) => audio.report(call, report),
                 AudioEvent::Levels { .. } | AudioEvent::RecordingLost { .. } => {}
+                AudioEvent::Refused { why } => println!("  refused: {why}"),
             }
         }
     })
@@ -259,6 +260,7 @@ async fn carry(from: &mut Receiver<AudioEvent>, to: &Audio, last: &mut AudioStat
             AudioEvent::Report(call, report) => to.report(call, report),
             AudioEvent::Restored { .. }
             | AudioEvent::RecordingLost { .. }
+            | AudioEvent::Refused { .. }
             | AudioEvent::Levels { .. } => {}
         }
     }

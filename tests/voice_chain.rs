@@ -99,7 +99,9 @@ async fn pump(
                 *loudest = (loudest.0.max(mic), loudest.1.max(speaker));
             }
             AudioEvent::Lost { why } => panic!("sound lost: {why}"),
-            AudioEvent::Restored { .. } | AudioEvent::RecordingLost { .. } => {}
+            AudioEvent::Restored { .. }
+            | AudioEvent::Refused { .. }
+            | AudioEvent::RecordingLost { .. } => {}
         }
     }
 }
@@ -302,7 +304,7 @@ async fn without_a_call_nothing_comes_and_frames_are_ignored() {
     );
     audio.open(OpenMic::for_testing_only(CallId(1)));
     let first = timeout(Duration::from_secs(5), events.recv()).await;
-    assert!(matches!(first, Ok(Some(AudioEvent::Restored { place })) if place == "null"));
+    assert!(matches!(first, Ok(Some(AudioEvent::Restored { place })) if place.words == "null"));
     drop(audio);
     let ended = timeout(Duration::from_secs(5), async {
         while events.recv().await.is_some() {}

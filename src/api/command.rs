@@ -148,6 +148,16 @@ pub enum Command {
     Gain {
         gain: f32,
     },
+    /// The sound devices that there are: [`super::Done::Devices`]. The answer may take seconds.
+    Devices,
+    /// Other sound devices, by the names in [`super::Done::Devices`]; an empty name is the system's
+    /// choice. Holds until the phone ends.
+    Sound {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        microphone: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        speaker: Option<String>,
+    },
     ClearHistory,
     /// Ends the engine (and the daemon that carries it) after hanging up.
     Quit,

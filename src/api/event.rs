@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallId, CallState, ContactView, Direction, NetworkView, PathKind, Presence, RequestId,
-    RequestView, Standing, Status, Why,
+    AudioView, CallId, CallState, ContactView, Direction, NetworkView, PathKind, Presence,
+    RequestId, RequestView, SoundDevice, Standing, Status, Why,
 };
 use crate::peer::{PeerId, SafeText};
 
@@ -103,6 +103,9 @@ pub enum Event {
         starved: bool,
         #[serde(flatten)]
         playout: Playout,
+        /// Round trip to a sound server on another computer, which comes on top of the call's delay.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audio_link_ms: Option<f32>,
     },
     /// A call is recorded, or no longer: by which side. The call's end ends it without a word.
     Recording {
@@ -154,11 +157,7 @@ pub enum Event {
         standing: Standing,
     },
     /// Sound came, went or changed its place; the call goes on.
-    Audio {
-        place: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        trouble: Option<String>,
-    },
+    Audio(AudioView),
     Error {
         why: String,
     },
@@ -194,6 +193,7 @@ pub enum Done {
         expires: jiff::Timestamp,
     },
     Contact(ContactView),
+    Devices(Vec<SoundDevice>),
 }
 
 /// Why a command was not carried out.

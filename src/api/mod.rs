@@ -9,6 +9,7 @@ mod command;
 mod event;
 mod nat;
 mod network;
+mod sound;
 mod status;
 
 pub use call::{CallId, CallState, Direction, PathKind, Presence, Why};
@@ -16,4 +17,5 @@ pub use command::{Command, Request, RequestId, Switch};
 pub use event::{Done, Event, Message, Playout, Refusal, Reply, Stamped, Trouble};
 pub use nat::NatKind;
 pub use network::{NetworkState, NetworkView, RequestView, Standing};
+pub use sound::SoundDevice;
 pub use status::{AudioView, CallView, ContactView, HistoryView, Status};

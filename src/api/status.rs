@@ -30,12 +30,28 @@ pub struct Status {
     pub history: Vec<HistoryView>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Where sound is. Fields may be added.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AudioView {
     /// Backend and server in words, such as `PulseAudio at anna-laptop` or `null`.
     pub place: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Name of the microphone in use; empty before the first call: the system's choice.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub microphone: String,
+    /// The same of the loudspeaker.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub speaker: String,
+    /// What whoever sits here should know although there is sound: it comes out elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Round trip to a sound server on another computer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_ms: Option<f32>,
+    /// The trouble is that there is no sound device at all, and no server answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missing: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,33 +7,61 @@ use std::time::Duration;
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{
     BufferSize, Device, FromSample, Host, SampleFormat, SizedSample, Stream, StreamConfig,
-    SupportedStreamConfigRange,
+    SupportedBufferSize, SupportedStreamConfigRange,
 };
 
 use crate::audio::codec::RATE;
-use crate::audio::device::{DeviceError, Link, MicEnd, SpeakerEnd, Streams};
+use crate::audio::device::{DeviceError, Streams, Wish};
+use crate::audio::ends::{Link, MicEnd, SpeakerEnd};
 use crate::audio::rings::{VoiceSide, rings};
+use crate::audio::{Place, pulse};
 
 /// Opens microphone and loudspeaker by name, or the default ones.
-pub(super) fn open(
-    input: Option<&str>,
-    output: Option<&str>,
-    voice: Thread,
-) -> Result<(Streams, VoiceSide), DeviceError> {
+pub(super) fn open(wish: &Wish, voice: Thread) -> Result<(Streams, VoiceSide), DeviceError> {
     let host = cpal::default_host();
-    let mic = choose(&host, input, Way::In)?;
-    let speaker = choose(&host, output, Way::Out)?;
-    let heard = format(mic.supported_input_configs(), &mic)?;
-    let played = format(speaker.supported_output_configs(), &speaker)?;
-    let (device, voice_side) = rings(heard.rate, played.rate)?;
+    let mic = match wish.records {
+        true => Some(choose(&host, wish.microphone.as_deref(), Way::In)?),
+        false => None,
+    };
+    let speaker = choose(&host, wish.speaker.as_deref(), Way::Out)?;
+    let heard = mic
+        .as_ref()
+        .map(|mic| format(mic.supported_input_configs(), mic, wish.step));
+    let heard = heard.transpose()?;
+    let played = format(speaker.supported_output_configs(), &speaker, wish.step)?;
+    let mic_rate = heard.map_or(RATE, |heard| heard.rate);
+    let (device, voice_side) = rings(mic_rate, played.rate)?;
     let link = Link::new(voice);
-    let mic_end = MicEnd::new(device.mic, link.clone(), heard.rate);
+    let mic_end = MicEnd::new(device.mic, link.clone(), mic_rate);
     let speaker_end = SpeakerEnd::new(device.speaker, link.clone(), played.rate);
-    let recording = record(&mic, heard, mic_end, link.clone())?;
+    let place = place(&host, mic.as_ref(), &speaker);
+    let recording = match mic.zip(heard) {
+        Some((mic, heard)) => Some(record(&mic, heard, mic_end, link.clone())?),
+        None => None,
+    };
     let playing = play(&speaker, played, speaker_end, link.clone())?;
-    let place = format!("{}: {mic} and {speaker}", host.id().name());
-    let streams = Streams::new(place, link, (recording, playing));
+    // Most cards can be opened once only.
+    let streams = Streams::new(place, link, false, (recording, playing));
     Ok((streams, voice_side))
+}
+
+fn place(host: &Host, mic: Option<&Device>, speaker: &Device) -> Place {
+    let id = |device: &Device| device.id().map_or(String::new(), |id| id.id().to_owned());
+    let here = pulse::is_by_ssh().then(pulse::this_host);
+    let mut words = match mic {
+        Some(mic) => format!("{}: {mic} and {speaker}", host.id().name()),
+        None => format!("{}: {speaker}", host.id().name()),
+    };
+    if here.is_some() {
+        words.push_str(", not your computer");
+    }
+    Place {
+        words,
+        microphone: mic.map_or(String::new(), id),
+        speaker: id(speaker),
+        note: here.map(|here| pulse::wrong_computer(&here)),
+        link: None,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -48,6 +76,8 @@ struct Format {
     rate: u32,
     channels: u16,
     sample: SampleFormat,
+    /// Frames that the device moves at a time.
+    block: u32,
 }
 
 impl Format {
@@ -56,7 +86,7 @@ impl Format {
             channels: self.channels,
             sample_rate: self.rate,
             // The default of some hosts is two seconds.
-            buffer_size: BufferSize::Fixed(self.rate / 100),
+            buffer_size: BufferSize::Fixed(self.block),
         }
     }
 }
@@ -88,6 +118,7 @@ fn is_called(device: &Device, name: &str) -> bool {
 fn format(
     ranges: Result<impl Iterator<Item = SupportedStreamConfigRange>, cpal::Error>,
     device: &Device,
+    step: usize,
 ) -> Result<Format, DeviceError> {
     let best = ranges
         .map_err(failed)?
@@ -101,11 +132,23 @@ fn format(
         let why = format!("{device} has no sample format that is known here");
         return Err(DeviceError::Failed(why));
     };
+    let rate = nearest(&range);
     Ok(Format {
-        rate: nearest(&range),
+        rate,
         channels: range.channels().max(1),
         sample: range.sample_format(),
+        block: block(rate, range.buffer_size(), step),
     })
+}
+
+/// 10 ms, and twice as much with each step: as near to that as the device can.
+fn block(rate: u32, can: &SupportedBufferSize, step: usize) -> u32 {
+    let doubled = u32::try_from(step.min(pulse::STEPS)).unwrap_or(0);
+    let wanted = (rate / 100) << doubled;
+    match can {
+        SupportedBufferSize::Range { min, max } if min <= max => wanted.clamp(*min, *max),
+        _ => wanted,
+    }
 }
 
 fn nearest(range: &SupportedStreamConfigRange) -> u32 {
@@ -195,3 +238,22 @@ const TIMEOUT: Option<Duration> = Some(Duration::from_secs(2));
 
 /// Frames that are turned from mono into the device's channels at a time.
 const AT_ONCE: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_grow_with_the_steps_within_what_the_device_can() {
+        let any = SupportedBufferSize::Unknown;
+        assert_eq!(block(48_000, &any, 0), 480);
+        assert_eq!(block(192_000, &any, 2), 7680);
+        assert_eq!(block(8_000, &any, 99), 80 << pulse::STEPS);
+        let some = SupportedBufferSize::Range {
+            min: 256,
+            max: 1024,
+        };
+        assert_eq!(block(8_000, &some, 0), 256);
+        assert_eq!(block(48_000, &some, 4), 1024);
+    }
+}

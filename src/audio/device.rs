@@ -1,21 +1,18 @@
-//! Real sound devices: opening them aside, and the device's end of the rings.
+//! Real sound devices: opening them aside, and looking after the open ones.
 //!
 //! Opening and closing may take seconds when a sound server hangs, so both happen in threads of
 //! their own; the voice thread only looks whether they are done.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use rtrb::{Consumer, Producer};
-
-use crate::audio::codec::RATE;
+use crate::audio::ends::{FILLING, Link, Names};
 use crate::audio::resample::RateError;
-use crate::audio::rings::{CHUNK, VoiceSide};
-use crate::audio::{card, pulse};
+use crate::audio::rings::VoiceSide;
+use crate::audio::{Place, card, pulse};
 
 /// No sound can be had from the devices.
 #[derive(Debug, thiserror::Error)]
@@ -33,41 +30,43 @@ pub enum DeviceError {
     Rate(#[from] RateError),
 }
 
-/// Both streams of an open device. Dropping them closes the device, in a thread of its own.
+/// What is to be opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// Address of the only sound server that will do.
+    pub(super) server: Option<String>,
+    /// A loudspeaker alone leaves the microphone shut.
+    pub(super) records: bool,
+    /// Names; without one the system's choice.
+    pub(super) microphone: Option<String>,
+    pub(super) speaker: Option<String>,
+    /// No other device may stand in for a named one that is not there.
+    pub(super) is_strict: bool,
+    /// How much more than usual is kept in buffers, 0..=[`pulse::STEPS`].
+    pub(super) step: usize,
+}
+
+impl Wish {
+    /// Whether a device that was named is not among these.
+    pub(super) fn misses(&self, names: &Names) -> bool {
+        let other = |wish: &Option<String>, name: &str| {
+            wish.as_ref()
+                .is_some_and(|wish| !name.is_empty() && wish != name)
+        };
+        other(&self.microphone, &names.microphone) || other(&self.speaker, &names.speaker)
+    }
+}
+
+/// The streams of an open device. Dropping them closes the device, in a thread of its own.
 #[derive(Debug)]
 pub(super) struct Streams {
-    place: String,
+    place: Place,
     link: Arc<Link>,
+    /// Others can be opened beside them.
+    shares: bool,
     keep: Option<Keep>,
     /// The count of turns when it last moved, and that moment.
     alive: (u64, Duration),
-}
-
-/// What the streams' ends tell the voice thread.
-#[derive(Debug)]
-pub(super) struct Link {
-    voice: Thread,
-    trouble: OnceLock<String>,
-    /// How often the loudspeaker has asked for samples.
-    turns: AtomicU64,
-    /// Most samples that the loudspeaker asked for at a time, of our rate.
-    largest: AtomicUsize,
-}
-
-/// The microphone's end: takes samples from the device.
-#[derive(Debug)]
-pub(super) struct MicEnd {
-    ring: Producer<f32>,
-    link: Arc<Link>,
-    frame: usize,
-}
-
-/// The loudspeaker's end: gives samples to the device.
-#[derive(Debug)]
-pub(super) struct SpeakerEnd {
-    ring: Consumer<f32>,
-    link: Arc<Link>,
-    rate: u32,
 }
 
 /// Only ever dropped.
@@ -77,10 +76,16 @@ struct Keep {
 
 impl Streams {
     /// `keep` holds the device open.
-    pub(super) fn new(place: String, link: Arc<Link>, keep: impl Any + Send) -> Streams {
+    pub(super) fn new(
+        place: Place,
+        link: Arc<Link>,
+        shares: bool,
+        keep: impl Any + Send,
+    ) -> Streams {
         Streams {
             place,
             link,
+            shares,
             keep: Some(Keep {
                 _open: Box::new(keep),
             }),
@@ -88,26 +93,63 @@ impl Streams {
         }
     }
 
-    pub(super) fn place(&self) -> &str {
+    pub(super) fn place(&self) -> &Place {
         &self.place
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) fn can_share(&self) -> bool {
+        self.shares
+    }
+
+    /// The server has moved the streams to other devices: where the sound is now.
+    pub(super) fn take_move(&mut self, wish: &Wish) -> Option<&Place> {
+        let names = self.link.take_move()?;
+        let mut now = Names {
+            microphone: self.place.microphone.clone(),
+            speaker: self.place.speaker.clone(),
+        };
+        for (kept, new) in [
+            (&mut now.microphone, names.microphone),
+            (&mut now.speaker, names.speaker),
+        ] {
+            if !new.is_empty() {
+                *kept = new;
+            }
+        }
+        self.place.note = wish.misses(&now).then(|| stand_in(wish, &now));
+        self.place.microphone = now.microphone;
+        self.place.speaker = now.speaker;
+        Some(&self.place)
+    }
+
+    /// Another device stands in for the one that was named.
+    pub(super) fn is_misplaced(&self, wish: &Wish) -> bool {
+        wish.misses(&Names {
+            microphone: self.place.microphone.clone(),
+            speaker: self.place.speaker.clone(),
+        })
     }
 
     /// How many samples the loudspeaker should find ready.
     pub(super) fn wanted(&self) -> usize {
-        self.link.largest.load(Relaxed)
+        self.link.wanted()
     }
 
     /// True once the loudspeaker asks for more than what filled its buffer at first.
     pub(super) fn is_running(&self) -> bool {
-        self.link.turns.load(Relaxed) > FILLING
+        self.link.turns() > FILLING
     }
 
     /// Why the device can be used no longer.
     pub(super) fn trouble(&mut self, now: Duration) -> Option<String> {
-        if let Some(why) = self.link.trouble.get() {
+        if let Some(why) = self.link.trouble() {
             return Some(why.clone());
         }
-        let turns = self.link.turns.load(Relaxed);
+        let turns = self.link.turns();
         if turns != self.alive.0 || self.alive.1.is_zero() {
             self.alive = (turns, now);
         }
@@ -132,99 +174,49 @@ impl std::fmt::Debug for Keep {
     }
 }
 
-impl Link {
-    pub(super) fn new(voice: Thread) -> Arc<Link> {
-        Arc::new(Link {
-            voice,
-            trouble: OnceLock::new(),
-            turns: AtomicU64::new(0),
-            largest: AtomicUsize::new(CHUNK),
-        })
-    }
-
-    /// The first trouble counts; the voice thread is woken to let the device go.
-    pub(super) fn fail(&self, why: String) {
-        if self.trouble.set(why).is_ok() {
-            self.voice.unpark();
-        }
-    }
-}
-
-impl MicEnd {
-    pub(super) fn new(ring: Producer<f32>, link: Arc<Link>, rate: u32) -> MicEnd {
-        MicEnd {
-            ring,
-            link,
-            frame: rate as usize / 50,
-        }
-    }
-
-    /// Takes mono samples. The voice thread is woken when there is a whole frame.
-    pub(super) fn put(&mut self, samples: impl ExactSizeIterator<Item = f32>) {
-        let fits = samples.len().min(self.ring.slots());
-        if let Ok(room) = self.ring.write_chunk_uninit(fits) {
-            room.fill_from_iter(samples);
-        }
-        let held = self.ring.buffer().capacity() - self.ring.slots();
-        if held >= self.frame {
-            self.link.voice.unpark();
-        }
-    }
-}
-
-impl SpeakerEnd {
-    pub(super) fn new(ring: Consumer<f32>, link: Arc<Link>, rate: u32) -> SpeakerEnd {
-        SpeakerEnd { ring, link, rate }
-    }
-
-    /// Fills `samples`, with silence where nothing is ready. The voice thread is woken when the
-    /// next turn would find too little.
-    pub(super) fn take(&mut self, samples: &mut [f32]) {
-        let given = self.ring.pop_partial_slice(samples).0.len();
-        samples[given..].fill(0.0);
-        let asked = samples.len() * RATE as usize / self.rate as usize;
-        let largest = asked.clamp(CHUNK, LARGEST);
-        let largest = self.link.largest.fetch_max(largest, Relaxed).max(largest);
-        self.link.turns.fetch_add(1, Relaxed);
-        if self.ring.slots() * RATE as usize / (self.rate as usize) < largest {
-            self.link.voice.unpark();
-        }
-    }
+/// Says which device stands in for which.
+pub(super) fn stand_in(wish: &Wish, names: &Names) -> String {
+    let pairs = [
+        ("microphone", &wish.microphone, &names.microphone),
+        ("loudspeaker", &wish.speaker, &names.speaker),
+    ];
+    let said = pairs.into_iter().filter_map(|(what, wish, name)| {
+        let wish = wish.as_ref().filter(|wish| *wish != name)?;
+        Some(format!(
+            "the {what} {wish} is not there, {name} stands in for it"
+        ))
+    });
+    said.collect::<Vec<_>>().join("; ")
 }
 
 /// Opens devices without making the voice thread wait.
 #[derive(Debug)]
 pub(super) struct Opener {
-    input: Option<String>,
-    output: Option<String>,
     answer: Option<Receiver<Answer>>,
 }
 
-type Answer = Result<(Streams, VoiceSide), DeviceError>;
+pub(super) type Answer = Result<(Streams, VoiceSide), DeviceError>;
 
 impl Opener {
-    /// By name, or the default ones without.
-    pub(super) fn new(input: Option<String>, output: Option<String>) -> Opener {
-        Opener {
-            input,
-            output,
-            answer: None,
-        }
+    pub(super) fn new() -> Opener {
+        Opener { answer: None }
     }
 
-    /// Begins an attempt for the thread that calls this.
-    pub(super) fn start(&mut self) {
+    /// Begins an attempt for the thread that calls this; an earlier one is given up.
+    pub(super) fn start(&mut self, wish: &Wish) {
         let (send, answer) = sync_channel(1);
         self.answer = Some(answer);
-        let (input, output) = (self.input.clone(), self.output.clone());
+        let wish = wish.clone();
         let voice = thread::current();
         // Without a thread to spare, the closed channel says that the attempt has failed.
         let _ = thread::Builder::new()
             .name("open sound".to_owned())
             .spawn(move || {
-                let opened = open(input.as_deref(), output.as_deref(), voice);
+                let caller = voice.clone();
+                let opened = open(&wish, voice);
                 // Nobody waits any more: the streams are closed again right here.
                 let _ = send.send(opened);
+                caller.unpark();
             });
     }
 
@@ -244,20 +236,14 @@ impl Opener {
 }
 
 /// A sound server if one answers, else the sound card.
-fn open(input: Option<&str>, output: Option<&str>, voice: Thread) -> Answer {
-    match pulse::open(input, output, voice.clone()) {
-        Err(pulse::PulseError::NoServer) => card::open(input, output, voice),
+fn open(wish: &Wish, voice: Thread) -> Answer {
+    match pulse::open(wish, voice.clone()) {
+        Err(pulse::PulseError::NoServer) => card::open(wish, voice),
         Err(pulse::PulseError::NoSuchDevice(name)) => Err(DeviceError::Unknown(name)),
         Err(error) => Err(DeviceError::Failed(error.to_string())),
         Ok(opened) => Ok(opened),
     }
 }
 
-/// A device asks this often when it is opened, whether it runs or not.
-const FILLING: u64 = 3;
-
 /// A loudspeaker that asks for nothing for so long is gone.
 const DEAD: Duration = Duration::from_secs(5);
-
-/// Most samples that are held ready, whatever the device asks for at a time: 100 ms.
-const LARGEST: usize = 4800;

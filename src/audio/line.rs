@@ -137,6 +137,7 @@ impl Line {
             copies: plan.copies.clone(),
             fec: plan.fec,
             starved: plan.starved,
+            link_ms: None,
         }
     }
 }

@@ -3,7 +3,8 @@
 use cpal::traits::{DeviceTrait, HostTrait};
 use serde::Serialize;
 
-use crate::audio::pulse;
+use crate::audio::device::DeviceError;
+use crate::audio::pulse::{self, PulseError};
 
 /// One sound device that a call could use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,12 +23,20 @@ pub struct DeviceView {
     pub default: bool,
 }
 
-/// The devices of the sound server if one answers, else of the sound cards. May take seconds.
-pub fn devices() -> Vec<DeviceView> {
-    pulse::devices().unwrap_or_else(|_| cards())
+/// The devices of the sound server if one answers (`server` is the address of the only one that will
+/// do), else of the sound cards. May take seconds.
+///
+/// # Errors
+/// When a server was named or found that cannot be used.
+pub fn devices(server: Option<&str>) -> Result<Vec<DeviceView>, DeviceError> {
+    match pulse::devices(server) {
+        Ok(devices) => Ok(devices),
+        Err(PulseError::NoServer) => Ok(cards()),
+        Err(error) => Err(DeviceError::Failed(error.to_string())),
+    }
 }
 
-fn cards() -> Vec<DeviceView> {
+pub(super) fn cards() -> Vec<DeviceView> {
     let host = cpal::default_host();
     let name_of = |device: cpal::Device| Some(device.id().ok()?.id().to_owned());
     let default_input = host.default_input_device().and_then(name_of);

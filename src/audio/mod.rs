@@ -9,12 +9,13 @@ mod clocked;
 mod codec;
 mod device;
 mod echo;
+mod ends;
 mod hearing;
 mod level;
 mod line;
 mod list;
+mod place;
 mod pulse;
-mod pulse_server;
 mod record;
 mod record_file;
 mod reports;
@@ -24,6 +25,8 @@ mod rings;
 mod sending;
 mod sound;
 mod speaking;
+mod starved;
+mod survey;
 mod thread;
 mod tones;
 mod wav;
@@ -45,10 +48,12 @@ pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
 pub use device::DeviceError;
 pub use echo::echo;
 pub use list::{DeviceView, devices};
+pub use place::{Choice, Place, Trouble};
 pub use record::Recording;
 pub use record_file::Label;
 pub use resample::RateError;
 pub use ringer::Sounds;
+pub use survey::{Attempt, Survey, Used, survey};
 pub use tones::Tone;
 pub use wav::WavError;
 
@@ -70,6 +75,8 @@ pub enum Backend {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub backend: Backend,
+    /// Address of the only sound server that will do, in the form of `PULSE_SERVER`.
+    pub server: Option<String>,
     /// Share (1 = as received) at which the far voice is played, 0..=[`LOUDEST`].
     pub volume: f32,
     /// Share (1 = as recorded) at which the own voice is sent, 0..=[`LOUDEST`].
@@ -89,6 +96,7 @@ impl Settings {
     pub fn new(backend: Backend) -> Settings {
         Settings {
             backend,
+            server: None,
             volume: 1.0,
             gain: 1.0,
             encoder_complexity: 6,
@@ -129,9 +137,11 @@ pub enum AudioEvent {
     /// Once a second.
     Stats { call: CallId, stats: AudioStats },
     /// There is no sound (any more). The call goes on in silence, and the device is tried again.
-    Lost { why: String },
-    /// There is sound (again), from this place.
-    Restored { place: String },
+    Lost { why: Trouble },
+    /// There is sound (again), or elsewhere, from this place.
+    Restored { place: Place },
+    /// The devices that were chosen cannot be had; all is as it was.
+    Refused { why: String },
     /// What [`Audio::record`] began cannot go on, or not even begin. The call goes on.
     RecordingLost { call: CallId, why: String },
 }
@@ -180,6 +190,8 @@ pub struct AudioStats {
     pub fec: bool,
     /// The line carries too little: not even the least gets through.
     pub starved: bool,
+    /// Round trip to a sound server on another computer.
+    pub link_ms: Option<f32>,
 }
 
 /// The handle of the voice thread. Dropping it ends the thread and completes a written WAV file.
@@ -208,6 +220,8 @@ struct Wanted {
     /// The call to open, until the voice thread has taken it.
     opening: Option<OpenMic>,
     serving: Option<CallId>,
+    /// Devices to change to, until the voice thread has taken them.
+    choice: Option<Choice>,
     controls: Controls,
     /// Frames that found the channel to the voice thread full.
     dropped: u64,
@@ -256,6 +270,7 @@ impl Audio {
             since: Duration::ZERO,
             opening: None,
             serving: None,
+            choice: None,
             controls,
             dropped: 0,
             report: None,
@@ -357,6 +372,18 @@ impl Audio {
     /// How loud the own voice is sent, 0..=[`LOUDEST`]; 1 leaves it as it is.
     pub fn gain(&self, gain: f32) {
         self.order(|wanted| wanted.controls.gain = within(gain));
+    }
+
+    /// Changes to other devices, now and for all calls to come. What came of it is an event while a
+    /// call is served.
+    pub fn choose(&self, choice: Choice) {
+        self.order(|wanted| {
+            let before = wanted.choice.take().unwrap_or_default();
+            wanted.choice = Some(Choice {
+                microphone: choice.microphone.or(before.microphone),
+                speaker: choice.speaker.or(before.speaker),
+            });
+        });
     }
 
     /// Where sound comes from and goes to, in words: `null`, `PulseAudio at anna-laptop`.

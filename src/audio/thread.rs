@@ -1,5 +1,6 @@
 //! The voice thread: serves one call at a time and never waits for anything but its device.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -12,7 +13,7 @@ use crate::audio::clocked::Ends;
 use crate::audio::line::Line;
 use crate::audio::record::Tap;
 use crate::audio::sound::{News, Sound};
-use crate::audio::{AudioEvent, Backend, Controls, Received, Settings, Tone, Wanted};
+use crate::audio::{AudioEvent, Backend, Choice, Controls, Received, Settings, Tone, Wanted};
 use crate::phone::types::{CallId, OpenMic, Report};
 use crate::voice::Policy;
 
@@ -42,7 +43,7 @@ pub(super) fn run<C: Fn() -> Duration>(settings: Settings, ways: Ways<C>) {
         files: None,
         learned: ArrayVec::new(),
         tap: None,
-        news: None,
+        news: VecDeque::new(),
     };
     loop {
         let orders = voice.orders();
@@ -70,7 +71,7 @@ struct Voice<C> {
     /// The recording of a call, which may be on hold.
     tap: Option<Tap>,
     /// What must still be told; it may not be lost, so it waits here while the channel is full.
-    news: Option<AudioEvent>,
+    news: VecDeque<AudioEvent>,
 }
 
 struct Serving {
@@ -92,6 +93,7 @@ struct Orders {
     since: Duration,
     mic: Option<OpenMic>,
     serving: bool,
+    choice: Option<Choice>,
     controls: Controls,
     dropped: u64,
     report: Option<(CallId, Report)>,
@@ -110,6 +112,7 @@ impl<C: Fn() -> Duration> Voice<C> {
                 since: wanted.since,
                 mic: wanted.opening.take(),
                 serving: wanted.serving.is_some(),
+                choice: wanted.choice.take(),
                 controls: wanted.controls,
                 dropped: wanted.dropped,
                 report: wanted.report.take(),
@@ -127,6 +130,9 @@ impl<C: Fn() -> Duration> Voice<C> {
     fn obey(&mut self, orders: Orders) -> Option<Duration> {
         if !orders.serving || orders.opened != self.opened {
             self.stop();
+        }
+        if let Some(choice) = &orders.choice {
+            self.choose(choice);
         }
         if let Some(mic) = orders.mic {
             self.opened = orders.opened;
@@ -161,13 +167,13 @@ impl<C: Fn() -> Duration> Voice<C> {
         let line = match Line::new(mic, &self.settings, policy) {
             Ok(line) => line,
             Err(error) => {
-                let why = error.to_string();
+                let why = error.to_string().into();
                 self.take(Some(News::Lost(why)));
                 return;
             }
         };
         let kept = self.files.take().filter(|(of, _)| *of == call);
-        let (sound, news) = Sound::open(&self.settings.backend, kept.map(|(_, ends)| ends), now);
+        let (sound, news) = Sound::open(&self.settings, kept.map(|(_, ends)| ends), now);
         self.serving = Some(Serving {
             line,
             sound,
@@ -192,34 +198,57 @@ impl<C: Fn() -> Duration> Voice<C> {
         self.learned.push((call, serving.line.into_policy()));
         if let Some(mut ends) = serving.sound.close() {
             if let Err(error) = ends.save() {
-                self.take(Some(News::Lost(error.to_string())));
+                self.take(Some(News::Lost(error.to_string().into())));
             }
             self.files = Some((call, ends));
         }
     }
 
+    /// Keeps the choice for all calls to come, and changes the devices of one that is served.
+    fn choose(&mut self, choice: &Choice) {
+        let now = (self.ways.clock)();
+        if let Backend::Cpal { input, output } = &mut self.settings.backend {
+            for (kept, chosen) in [(input, &choice.microphone), (output, &choice.speaker)] {
+                if let Some(name) = chosen {
+                    *kept = Some(name.clone()).filter(|name| !name.is_empty());
+                }
+            }
+        }
+        if let Some(serving) = &mut self.serving {
+            let news = serving.sound.choose(choice, now);
+            self.take(news);
+        }
+    }
+
     fn take(&mut self, news: Option<News>) {
-        let place = match &news {
+        let event = match news {
             None => return,
-            Some(News::Lost(_)) => "no sound".to_owned(),
-            Some(News::Restored(place)) => place.clone(),
+            Some(News::Lost(why)) => {
+                self.ways.placed.send_replace("no sound".to_owned());
+                AudioEvent::Lost { why }
+            }
+            Some(News::Restored(place)) => {
+                self.ways.placed.send_replace(place.to_string());
+                AudioEvent::Restored { place }
+            }
+            Some(News::Refused(why)) => AudioEvent::Refused { why },
         };
-        self.ways.placed.send_replace(place);
-        self.news = news.map(|news| match news {
-            News::Lost(why) => AudioEvent::Lost { why },
-            News::Restored(place) => AudioEvent::Restored { place },
-        });
+        if self.news.len() == NEWS {
+            self.news.pop_front();
+        }
+        self.news.push_back(event);
         self.tell_news();
     }
 
     fn tell_news(&mut self) {
-        let Some(news) = self.news.take() else {
-            return;
-        };
-        if let Err(mpsc::error::TrySendError::Full(news)) = self.ways.events.try_send(news) {
-            self.news = Some(news);
+        while let Some(news) = self.news.pop_front() {
+            let told = self.ways.events.try_send(news);
+            self.ways.urgent.notify_one();
+            if let Err(mpsc::error::TrySendError::Full(news)) = told {
+                self.news.push_front(news);
+                return;
+            }
         }
-        self.ways.urgent.notify_one();
     }
 }
 
@@ -285,6 +314,8 @@ impl Serving {
             self.stats_due = now + STATS_EVERY;
             let mut stats = self.line.stats(now);
             stats.dropped = self.dropped + dropped - self.dropped_before;
+            let link = self.sound.round_trip();
+            stats.link_ms = link.map(|time| time.as_secs_f32() * 1000.0);
             let _ = events.try_send(AudioEvent::Stats { call, stats });
         }
     }
@@ -311,6 +342,9 @@ pub(super) fn planned_place(backend: &Backend) -> String {
 }
 
 const LEVELS_EVERY: Duration = Duration::from_millis(100);
+
+/// News that wait; older ones are overtaken.
+const NEWS: usize = 8;
 
 const STATS_EVERY: Duration = Duration::from_secs(1);
 

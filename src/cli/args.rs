@@ -246,6 +246,21 @@ pub enum Standing {
     Invisible,
 }
 
+/// `twocan devices ...`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DevicesCommand {
+    /// Change the running phone to other devices, until it ends
+    #[command(arg_required_else_help = true)]
+    Use {
+        /// Name of the microphone; an empty one is the system's choice
+        #[arg(long, value_name = "NAME")]
+        microphone: Option<String>,
+        /// Name of the loudspeaker; an empty one is the system's choice
+        #[arg(long, value_name = "NAME")]
+        speaker: Option<String>,
+    },
+}
+
 /// `twocan doctor ...`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum DoctorCommand {

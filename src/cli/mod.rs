@@ -13,8 +13,8 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use args::{
-    CallArgs, ConfigCommand, ContactCommand, DoctorCommand, EchoArgs, EngineArgs, IdCommand,
-    InviteArgs, Reflect, RelayArgs, RelayCommand, RequestsCommand, Standing, Switch,
+    CallArgs, ConfigCommand, ContactCommand, DevicesCommand, DoctorCommand, EchoArgs, EngineArgs,
+    IdCommand, InviteArgs, Reflect, RelayArgs, RelayCommand, RequestsCommand, Standing, Switch,
     parse_duration, parse_rate,
 };
 pub use exit::Exit;
@@ -215,8 +215,11 @@ pub enum Command {
         #[command(subcommand)]
         command: DoctorCommand,
     },
-    /// List microphones and loudspeakers
-    Devices,
+    /// List microphones and loudspeakers, or change to others
+    Devices {
+        #[command(subcommand)]
+        command: Option<DevicesCommand>,
+    },
     /// Hear yourself two seconds later, to try the sound
     Echo(EchoArgs),
     /// The configuration file

@@ -160,7 +160,7 @@ impl Conversation<'_> {
             | Event::Levels { call, .. }
             | Event::Recording { call, .. }
             | Event::Sas { call, .. } => *call == self.call,
-            Event::Ready { .. } | Event::Audio { .. } | Event::Error { .. } | Event::Resync => true,
+            Event::Ready { .. } | Event::Audio(_) | Event::Error { .. } | Event::Resync => true,
             Event::Presence { .. }
             | Event::Text { .. }
             | Event::Contact { .. }

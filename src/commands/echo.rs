@@ -118,12 +118,19 @@ impl Meter {
             }
             AudioEvent::Lost { why } => {
                 out::say(format!("no sound: {why}"));
-                self.trouble = Some(why);
+                self.trouble = Some(why.to_string());
                 Ok(())
             }
             AudioEvent::Restored { place } => {
                 out::say(format!("sound: {place}"));
+                if let Some(note) = &place.note {
+                    out::say(note);
+                }
                 self.trouble = None;
+                Ok(())
+            }
+            AudioEvent::Refused { why } => {
+                out::say(why);
                 Ok(())
             }
         }

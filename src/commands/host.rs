@@ -128,7 +128,7 @@ pub fn overrides(mut args: EngineArgs) -> Result<Overrides, Failure> {
 /// How the sound side is set up.
 pub fn audio(settings: &Settings, config: &Config) -> audio::Settings {
     let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
-    let mut sound = audio::Settings::new(match &settings.audio {
+    let backend = match &settings.audio {
         AudioMode::Cpal => Backend::Cpal {
             input: named(&config.sound.microphone),
             output: named(&config.sound.speaker),
@@ -138,7 +138,11 @@ pub fn audio(settings: &Settings, config: &Config) -> audio::Settings {
             input: input.clone(),
             output: output.clone(),
         },
-    });
+    };
+    let mut sound = audio::Settings {
+        server: sound_server(config),
+        ..audio::Settings::new(backend)
+    };
     // What is written to a file is the call and nothing else.
     if settings.audio == AudioMode::Cpal {
         sound.sounds = sounds(&config.sounds);
@@ -164,6 +168,16 @@ fn sounds(config: &config::Sounds) -> Sounds {
         allowed: allowed.map(|(_, tone)| tone).collect(),
         ringer: (!config.ringer.is_empty()).then(|| config.ringer.clone()),
     }
+}
+
+/// The only sound server that will do, if one was named.
+pub fn sound_server(config: &Config) -> Option<String> {
+    let by_environment = std::env::var("TWOCAN_AUDIO_SERVER").ok();
+    let named = [by_environment, Some(config.sound.server.clone())];
+    named
+        .into_iter()
+        .flatten()
+        .find(|name| !name.trim().is_empty())
 }
 
 impl From<EngineError> for Failure {

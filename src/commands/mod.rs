@@ -100,7 +100,7 @@ async fn carry_out(setup: &Setup, command: Command) -> Result<(), Failure> {
         }
         Command::Status => steer::status(setup).await,
         Command::Relay(args) => relay::run(setup, args).await,
-        Command::Devices => devices::run(setup),
+        Command::Devices { command } => devices::run(setup, command).await,
         Command::Doctor { command } => doctor::run(setup, command).await,
         Command::Echo(args) => echo::run(setup, args).await,
         Command::Config { command } => config::run(setup, command),

@@ -74,14 +74,11 @@ pub fn line(event: &Event) -> Option<String> {
         )),
         Event::Network { network } => Some(of_network(network)),
         Event::Standing { standing } => Some(of_standing(*standing)),
-        Event::Audio {
-            place,
-            trouble: None,
-        } => Some(format!("sound: {place}")),
-        Event::Audio {
-            trouble: Some(trouble),
-            ..
-        } => Some(format!("no sound: {trouble}")),
+        Event::Audio(audio) => Some(match (&audio.trouble, &audio.note) {
+            (Some(trouble), _) => format!("no sound: {trouble}"),
+            (None, Some(note)) => format!("sound: {}; {note}", audio.place),
+            (None, None) => format!("sound: {}", audio.place),
+        }),
         Event::Error { why } => Some(format!("error: {why}")),
         Event::Resync => Some("some events were missed".to_owned()),
         Event::Stats { .. } | Event::Levels { .. } => None,

@@ -25,6 +25,8 @@ pub struct Sound {
     pub speaker: String,
     /// Directory of recorded calls; empty: `recordings` among the data files.
     pub recordings: PathBuf,
+    /// Address of the sound server, in the form of `PULSE_SERVER`; empty: looked for.
+    pub server: String,
 }
 
 /// `[sounds]`: the phone's own tones, each of which can be off.

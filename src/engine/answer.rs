@@ -3,13 +3,14 @@
 use super::listeners::ListenerId;
 use super::run::Run;
 use crate::api::{Command, Done, Refusal, Reply, Request, Status, Trouble};
-use crate::audio::LOUDEST;
+use crate::audio::{Choice, LOUDEST};
 use crate::disk::Job;
 use crate::phone::types::Input;
 
 impl Run {
     pub(super) fn request(&mut self, listener: ListenerId, request: Request) {
         let Request { id, command } = request;
+        let is_quitting = matches!(command, Command::Quit);
         let result = match command {
             _ if self.is_ending() => Err(refusal(Trouble::NotNow, "the phone is ending")),
             Command::Status => Ok(Done::Status(Box::new(self.status()))),
@@ -29,6 +30,14 @@ impl Run {
                 self.announce_standing(standing);
                 Ok(Done::Nothing)
             }
+            Command::Devices => return self.list_devices(listener, id),
+            Command::Sound {
+                microphone,
+                speaker,
+            } => self.choose_sound(Choice {
+                microphone,
+                speaker,
+            }),
             Command::ClearHistory => {
                 self.parts.book.clear();
                 return self.parts.keep.request(listener, id, Job::ClearHistory);
@@ -36,7 +45,6 @@ impl Run {
             Command::Quit => Ok(Done::Nothing),
             for_phone => return self.ask_phone(listener, id, for_phone),
         };
-        let is_quitting = matches!(command, Command::Quit);
         self.listeners.answer(listener, Reply { reply: id, result });
         if is_quitting {
             self.begin_to_end();

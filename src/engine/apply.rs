@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::run::Run;
 use crate::api::{CallId, Done, Event, Playout, Refusal, Reply, RequestId};
 use crate::audio::{AudioEvent, AudioStats};
+use crate::peer::SafeText;
 use crate::phone::types::{Frame, Input, Media, Now, Output, Path};
 
 impl Run {
@@ -44,16 +45,12 @@ impl Run {
                 self.parts.book.note_sound(call, &stats);
                 self.tell_stats(call, &stats);
             }
-            AudioEvent::Lost { why } => {
-                self.sound.trouble = Some(why);
-                self.tell_sound();
-            }
             AudioEvent::RecordingLost { call, why } => self.lose_recording(call, why),
-            AudioEvent::Restored { place } => {
-                self.sound.place = place;
-                self.sound.trouble = None;
-                self.tell_sound();
-            }
+            AudioEvent::Lost { why } => self.lose_sound(&why),
+            AudioEvent::Restored { place } => self.find_sound(&place),
+            AudioEvent::Refused { why } => self.announce(Event::Error {
+                why: format!("sound: {}", SafeText::line(&why)),
+            }),
         }
     }
 
@@ -121,14 +118,8 @@ impl Run {
                 skipped: stats.skipped,
                 stretched_ms: stats.stretched_ms,
             },
+            audio_link_ms: stats.link_ms,
         });
         self.listeners.tell_in_passing(&stats);
-    }
-
-    fn tell_sound(&mut self) {
-        self.announce(Event::Audio {
-            place: self.sound.place.clone(),
-            trouble: self.sound.trouble.clone(),
-        });
     }
 }

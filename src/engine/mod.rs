@@ -17,6 +17,7 @@ mod moving;
 mod recordings;
 mod renewal;
 mod run;
+mod sound;
 
 use std::io;
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ use moving::Moving;
 use recordings::Recordings;
 use renewal::Renewal;
 use run::{Join, Run};
+use sound::Lookout;
 
 /// What an engine is made of.
 #[derive(Debug)]
@@ -220,6 +222,7 @@ fn assemble(
         tracing::warn!("passed over line {line} of {}", home.history().display());
     }
     let net = open_net(options.listen, &home)?;
+    let lookout = Lookout::new(&options.audio);
     let (audio, audio_events) = Audio::start(options.audio)?;
     let seed = random()?;
     let identity = keys.identity();
@@ -264,7 +267,7 @@ fn assemble(
         addresses: place.addresses().to_vec(),
         auto_answer: options.auto_answer,
     };
-    Ok(Run::new(run::Parts {
+    let parts = run::Parts {
         clock,
         phone: Phone::new(settings, now),
         net,
@@ -281,7 +284,8 @@ fn assemble(
         id,
         name: keys.name,
         moving: Moving::new(Watch::start(), place, mapper, now),
-    }))
+    };
+    Ok(Run::new(parts, lookout))
 }
 
 /// The passes of friends' reflectors that the owner of this home has put there.

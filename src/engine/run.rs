@@ -21,6 +21,7 @@ use super::listeners::{ListenerId, Listeners};
 use super::moving::Moving;
 use super::recordings::Recordings;
 use super::renewal::Renewal;
+use super::sound::Lookout;
 use crate::api::{
     AudioView, Done, Event, Message, Refusal, Reply, Request, RequestId, Stamped, Trouble,
 };
@@ -64,6 +65,9 @@ pub(super) struct Run {
     pub(super) listeners: Listeners,
     pub(super) sound: AudioView,
     pub(super) chimes: Chimes,
+    /// A call has used the devices, so that what is said of them is certain.
+    pub(super) sound_is_known: bool,
+    pub(super) lookout: Lookout,
     /// Requests that the phone has not answered yet, by the number that it knows them by.
     pub(super) asked: BTreeMap<RequestId, (ListenerId, RequestId)>,
     pub(super) last_asked: RequestId,
@@ -72,16 +76,18 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(parts: Parts) -> Run {
+    pub(super) fn new(parts: Parts, lookout: Lookout) -> Run {
         let sound = AudioView {
             place: parts.audio.place(),
-            trouble: None,
+            ..AudioView::default()
         };
         Run {
             parts,
             listeners: Listeners::default(),
             sound,
             chimes: Chimes::default(),
+            sound_is_known: false,
+            lookout,
             asked: BTreeMap::new(),
             last_asked: 0,
             ending: None,
@@ -109,6 +115,7 @@ impl Run {
                 () = parts.net.readable() => self.receive(),
                 () = parts.audio.urgent() => self.listen_in(),
                 event = parts.finder.news() => self.take_news(event),
+                survey = self.lookout.seen() => self.take_survey(&survey),
                 done = parts.labour.done() => self.take_work(done),
                 seen = parts.moving.news() => self.see(seen),
                 () = &mut timer, if is_timed => self.be_on_time(),

@@ -58,6 +58,8 @@ impl Phone {
             | Command::Volume { .. }
             | Command::Gain { .. }
             | Command::Announce { .. }
+            | Command::Devices
+            | Command::Sound { .. }
             | Command::ClearHistory
             | Command::Quit => {
                 let why = "this command is not for the protocol core";

@@ -4,6 +4,7 @@ use crate::api::{CallState, Command, Standing, Switch};
 use crate::peer::{PeerId, SafeText};
 use crate::tui::action::Action;
 use crate::tui::call::Call;
+use crate::tui::devices;
 use crate::tui::model::{Armed, Asked, CONFIRM_MS, Filter, Model, Pane};
 use crate::tui::popup::{Popup, Prompt, PromptKind, Question};
 use crate::tui::times::within;
@@ -79,6 +80,7 @@ pub fn act(model: &mut Model, effects: &mut Vec<Effect>, action: Action) {
         Action::Interrupt => interrupt(model, effects),
         Action::Repaint => effects.push(Effect::Repaint),
         Action::Suspend => suspend(model, effects),
+        other if devices::act(model, effects, other) => {}
         other => wander::act(model, other),
     }
 }

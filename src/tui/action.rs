@@ -66,6 +66,10 @@ pub enum Action {
     SayInvisible,
     AcceptRequest,
     DismissRequest,
+    Devices,
+    UseDevice,
+    LookAgain,
+    CopyCommand,
     CloseView,
     NextStep,
     Submit,
@@ -103,6 +107,8 @@ pub enum Context {
     Standing,
     /// The list of strangers who ask is open.
     Requests,
+    /// The list of sound devices is open.
+    Devices,
     /// A step of the first start is open.
     Wizard,
     /// A text field is open: no letter is a command.
@@ -129,6 +135,7 @@ impl Context {
             Context::Invite => "invite",
             Context::Standing => "what contacts see",
             Context::Requests => "requests",
+            Context::Devices => "sound devices",
             Context::Wizard => "first start",
             Context::Field => "text field",
             Context::Main => "any pane",
@@ -156,13 +163,14 @@ pub enum Situation {
     Invite,
     Standing,
     Requests,
+    Devices,
     Wizard,
     Field,
 }
 
 impl Situation {
     /// Every situation there is, for checks of the whole table.
-    pub const ALL: [Situation; 15] = [
+    pub const ALL: [Situation; 16] = [
         Situation::Contacts { in_call: false },
         Situation::Contacts { in_call: true },
         Situation::Details,
@@ -176,6 +184,7 @@ impl Situation {
         Situation::Invite,
         Situation::Standing,
         Situation::Requests,
+        Situation::Devices,
         Situation::Wizard,
         Situation::Field,
     ];
@@ -197,6 +206,7 @@ impl Situation {
             Situation::Invite => &[Invite, Always],
             Situation::Standing => &[Standing, Always],
             Situation::Requests => &[Requests, Always],
+            Situation::Devices => &[Devices, Always],
             Situation::Wizard => &[Wizard, Always],
             Situation::Field => &[Field, Always],
         }
@@ -237,7 +247,7 @@ pub const TABLE: &[Entry] = {
     const IN_CALL: &[Context] = &[C::InCall];
     const INCOMING: &[Context] = &[C::Incoming];
     const ALWAYS: &[Context] = &[C::Always];
-    const LISTS: &[Context] = &[C::Main, C::Help, C::Requests];
+    const LISTS: &[Context] = &[C::Main, C::Help, C::Requests, C::Devices];
     const SAY: &[Context] = &[C::Standing];
     const REQUESTS: &[Context] = &[C::Requests];
     &[
@@ -286,6 +296,7 @@ pub const TABLE: &[Entry] = {
         row(CopyMode, "copy-mode", "hide the borders, to select text with the mouse", "", MAIN, &["z"]),
         row(Standing, "standing", "choose what contacts see: available, away, do not disturb, nothing", "", MAIN, &["s"]),
         row(Requests, "requests", "strangers who ask to become contacts", "", MAIN, &["shift-r"]),
+        row(Devices, "devices", "sound devices: see them, change to others", "", MAIN, &["shift-s"]),
         row(Yes, "yes", "yes", "yes", &[C::Ask], &["y"]),
         row(No, "no", "no", "no", &[C::Ask], &["n", "esc", "q"]),
         row(CopyInvite, "copy-invite", "copy the line to the clipboard again", "copy again", &[C::Invite], &["y"]),
@@ -297,7 +308,10 @@ pub const TABLE: &[Entry] = {
         row(SayInvisible, "invisible", "contacts see nothing, as if this phone were off", "invisible", SAY, &["i"]),
         row(AcceptRequest, "accept-request", "make a contact of who asks", "accept", REQUESTS, &["a"]),
         row(DismissRequest, "dismiss-request", "take who asks off the list, without a word", "dismiss", REQUESTS, &["d"]),
-        row(CloseView, "close", "close", "close", &[C::Invite, C::Help, C::Standing, C::Requests], &["esc", "q", "?"]),
+        row(UseDevice, "use-device", "use this device from now on", "use", &[C::Devices], &["enter"]),
+        row(LookAgain, "look-again", "look for sound devices again", "look again", &[C::Devices], &["r"]),
+        row(CopyCommand, "copy-command", "copy the command that brings the sound along by ssh", "copy command", &[C::Devices], &["c"]),
+        row(CloseView, "close", "close", "close", &[C::Invite, C::Help, C::Standing, C::Requests, C::Devices], &["esc", "q", "?"]),
         row(NextStep, "next-step", "go on", "go on", &[C::Wizard], &["enter", "esc", "s"]),
         row(Help, "help", "the keys that are valid here", "keys", MAIN, &["?"]),
         row(Quit, "quit", "quit; asks while a call is up", "quit", MAIN, &["q"]),

@@ -151,6 +151,7 @@ pub fn stats_of(event: &Event) -> Option<(CallId, Stats)> {
         concealed,
         sent,
         received,
+        audio_link_ms,
         ..
     } = *event
     else {
@@ -166,6 +167,7 @@ pub fn stats_of(event: &Event) -> Option<(CallId, Stats)> {
             concealed,
             sent,
             received,
+            audio_link_ms,
         },
     ))
 }

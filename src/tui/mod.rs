@@ -7,6 +7,7 @@ mod act;
 pub mod action;
 pub mod call;
 mod clip;
+pub mod devices;
 pub mod driver;
 pub mod glyphs;
 pub mod keys;
@@ -39,6 +40,7 @@ use tokio::sync::mpsc;
 
 use crate::api;
 use crate::peer::SafeText;
+use crate::tui::devices::Came;
 use crate::tui::driver::{Driver, Keys, Settings};
 use crate::tui::glyphs::Glyphs;
 use crate::tui::keys::{Keymap, KeysError};
@@ -148,6 +150,10 @@ pub fn model(options: &Options) -> Result<Model, KeysError> {
         borders: true,
     };
     let mut model = Model::new(look, jiff::Timestamp::UNIX_EPOCH);
+    model.came = variable("SSH_CONNECTION").and_then(|connection| {
+        let user = variable("USER").or_else(|| variable("LOGNAME"));
+        Came::by_ssh(&connection, user.as_deref())
+    });
     model.attached = options.attached;
     model.first_run = options.first_run;
     Ok(model)

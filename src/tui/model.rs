@@ -7,11 +7,12 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::api::{
     AudioView, CallId, CallState, ContactView, Direction, HistoryView, NetworkView, RequestId,
-    RequestView, Standing, Status,
+    RequestView, SoundDevice, Standing, Status,
 };
 use crate::peer::{PeerId, SafeText};
 use crate::tui::action::Situation;
 use crate::tui::call::Call;
+use crate::tui::devices::{self, Came};
 use crate::tui::glyphs::Glyphs;
 use crate::tui::keys::Keymap;
 use crate::tui::popup::{Field, Popup};
@@ -35,6 +36,10 @@ pub struct Model {
     /// Microphone gain as set from here.
     pub gain: Option<f32>,
     pub audio: Option<AudioView>,
+    /// None until the engine has looked for them.
+    pub devices: Option<Vec<SoundDevice>>,
+    /// How the person came here, if it was by ssh.
+    pub came: Option<Came>,
     pub network: NetworkView,
     /// What contacts are told of the owner of this phone.
     pub standing: Standing,
@@ -135,6 +140,7 @@ pub enum Asked {
     },
     /// Making a contact of a stranger.
     Accept,
+    Devices,
     /// Kept so that nothing typed is lost when it is refused.
     Add {
         line: String,
@@ -160,6 +166,8 @@ impl Model {
             volume: None,
             gain: None,
             audio: None,
+            devices: None,
+            came: None,
             network: NetworkView::default(),
             standing: Standing::default(),
             requests: Vec::new(),
@@ -191,7 +199,7 @@ impl Model {
             listening: !status.listen.is_empty(),
         });
         self.muted = status.muted;
-        self.audio = Some(status.audio);
+        devices::hear(self, status.audio);
         self.network = status.network;
         self.standing = status.standing;
         self.requests = status.requests;
@@ -336,6 +344,7 @@ impl Model {
             Some(Popup::Invite(_)) => Situation::Invite,
             Some(Popup::Standing) => Situation::Standing,
             Some(Popup::Requests { .. }) => Situation::Requests,
+            Some(Popup::Devices { .. }) => Situation::Devices,
             Some(Popup::Wizard(_)) => Situation::Wizard,
             _ => self.main_situation(),
         }

@@ -8,6 +8,7 @@ use crate::api::{
 };
 use crate::peer::{PeerId, SafeText};
 use crate::tui::call::{Call, Meter, stats_of};
+use crate::tui::devices;
 use crate::tui::model::{Asked, Model, Pane, TextLine};
 use crate::tui::popup::{InviteView, Popup, Prompt, PromptKind, Step};
 use crate::tui::times::short;
@@ -60,6 +61,7 @@ fn on_done(model: &mut Model, effects: &mut Vec<Effect>, asked: Asked, done: Don
             model.selected = Some(contact.id);
             model.take_contact(contact, false);
         }
+        (_, Done::Devices(devices)) => devices::take(model, devices),
         (Asked::Accept, Done::Nothing) => model.say("accepted: will finish by itself", false),
         (_, Done::Contact(contact)) => model.take_contact(contact, false),
         _ => {}
@@ -134,12 +136,7 @@ fn on_event(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Time
             });
         }
         Event::Contact { contact, removed } => on_contact(model, contact, removed),
-        Event::Audio { place, trouble } => {
-            if let Some(trouble) = &trouble {
-                model.say(format!("sound: {trouble}"), true);
-            }
-            model.audio = Some(crate::api::AudioView { place, trouble });
-        }
+        Event::Audio(audio) => devices::hear(model, audio),
         Event::Error { why } => model.say(why, true),
         Event::Request { request, removed } => requests::take(model, request, removed),
         Event::Network { network } => model.network = network,

@@ -23,6 +23,10 @@ pub enum Popup {
     Requests {
         at: Option<PeerId>,
     },
+    /// Sound devices, with the cursor on this row.
+    Devices {
+        row: usize,
+    },
     Wizard(Step),
 }
 

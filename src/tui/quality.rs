@@ -11,6 +11,8 @@ pub struct Stats {
     pub concealed: u64,
     pub sent: u64,
     pub received: u64,
+    /// Round trip to a sound server on another computer.
+    pub audio_link_ms: Option<f32>,
 }
 
 /// A word for the quality.

@@ -1,6 +1,7 @@
 //! Moving about: panes, rows, views. Changes the model and nothing else.
 
 use crate::tui::action::Action;
+use crate::tui::devices;
 use crate::tui::model::{Model, Pane};
 use crate::tui::popup::Popup;
 use crate::tui::requests;
@@ -70,6 +71,10 @@ fn go(model: &mut Model, by: isize) {
     }
     if matches!(model.popup, Some(Popup::Requests { .. })) {
         requests::go(model, by);
+        return;
+    }
+    if matches!(model.popup, Some(Popup::Devices { .. })) {
+        devices::go(model, by);
         return;
     }
     if model.pane == Pane::History {

@@ -83,7 +83,7 @@ pub fn status() -> Status {
         muted: false,
         audio: AudioView {
             place: "PulseAudio at anna-laptop".into(),
-            trouble: None,
+            ..AudioView::default()
         },
         calls: Vec::new(),
         contacts: vec![
@@ -293,6 +293,7 @@ pub fn stats(second: u64) -> Event {
         fec: false,
         starved: false,
         playout: Playout::default(),
+        audio_link_ms: None,
     }
 }
 

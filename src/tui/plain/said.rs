@@ -2,6 +2,7 @@
 
 use crate::api::{CallState, Direction, Done, Event, Message, Standing, Why};
 use crate::tui::call::{path_word, stats_of};
+use crate::tui::devices;
 use crate::tui::model::Asked;
 use crate::tui::model::Model;
 use crate::tui::quality::Quality;
@@ -139,10 +140,7 @@ fn event(model: &Model, event: &Event, quality: &mut QualityWatch) -> Option<Str
             let new = model.contact(contact.id).is_none();
             new.then(|| format!("{} is a contact now", contact.name))
         }
-        Event::Audio { place, trouble } => Some(match trouble {
-            Some(trouble) => format!("no sound: {trouble}"),
-            None => format!("sound: {place}"),
-        }),
+        Event::Audio(audio) => devices::said(audio),
         Event::Error { why } => Some(why.clone()),
         Event::Request {
             request,

@@ -272,8 +272,11 @@ fn counts(call: &Call, width: usize, model: &Model) -> Vec<Line<'static>> {
     let Some(stats) = &call.stats else {
         return Vec::new();
     };
+    let link = stats.audio_link_ms.map_or(String::new(), |link| {
+        format!("   sound by ssh or network: {link:.0} ms more")
+    });
     let text = format!(
-        "voice  {} sent, {} received, {} concealed",
+        "voice  {} sent, {} received, {} concealed{link}",
         stats.sent, stats.received, stats.concealed
     );
     vec![Line::raw(fit(&text, width, model.look.glyphs.more))]

@@ -3,6 +3,7 @@
 mod call;
 mod contacts;
 mod details;
+mod devices;
 mod help;
 mod history;
 mod incoming;
@@ -131,6 +132,7 @@ fn over(model: &Model, frame: &mut Frame, area: Rect) {
         Some(Popup::Invite(invite)) => invite::draw(model, invite, frame, area),
         Some(Popup::Standing) => requests::standings(model, frame, area),
         Some(Popup::Requests { at }) => requests::list(model, *at, frame, area),
+        Some(Popup::Devices { row }) => devices::draw(model, *row, frame, area),
         Some(Popup::Help { scroll }) => help::draw(model, *scroll, frame, area),
         Some(Popup::Ask(question)) => prompt::ask(model, question, frame, area),
         Some(Popup::Prompt(prompt)) => prompt::draw(model, prompt, frame, area),

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use crate::api::{NetworkState, Standing};
+use crate::api::{AudioView, NetworkState, Standing};
 use crate::tui::action::{Action, Situation};
 use crate::tui::model::{Armed, Model};
 use crate::tui::theme::Role;
@@ -148,9 +148,24 @@ fn sound(model: &Model) -> (String, Role) {
     match &model.audio {
         Some(audio) => match &audio.trouble {
             Some(trouble) => (format!("no sound: {trouble}"), Role::Bad),
-            None => (format!("audio: {}", audio.place), Role::Plain),
+            None => (placed(audio), role_of(audio)),
         },
         None => (String::new(), Role::Plain),
+    }
+}
+
+/// Where the sound is, and how far that is.
+fn placed(audio: &AudioView) -> String {
+    match audio.link_ms {
+        Some(link) => format!("audio: {} {link:.0} ms", audio.place),
+        None => format!("audio: {}", audio.place),
+    }
+}
+
+fn role_of(audio: &AudioView) -> Role {
+    match audio.note {
+        Some(_) => Role::Warn,
+        None => Role::Plain,
     }
 }
 
