@@ -15,6 +15,7 @@ use common::homes::{Home, Homes};
 use common::nat::Rules;
 use common::talks::{SECOND, is_direct};
 use twocan::api::{CallState, PathKind};
+use twocan::phone::types::{Input, Report};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -177,6 +178,65 @@ fn a_direct_path_that_is_back_is_taken_again() {
     for side in 0..2 {
         assert!(world.path(side).is_some_and(is_direct));
         assert!(world.longest_gap(side, at) <= 40 * MILLI);
+    }
+}
+
+/// Runs for some seconds, in each of which both ends report what they have missed.
+fn run_with_reports(world: &mut World, seconds: u32) -> Vec<[Option<PathKind>; 2]> {
+    let mut paths = Vec::new();
+    for _ in 0..seconds {
+        let since = world.now;
+        world.run(SECOND);
+        for side in 0..2 {
+            let missed = 50_usize.saturating_sub(world.heard_since(side, since));
+            let report = Report {
+                recent: (4 * missed).min(200) as u8,
+                ..Report::default()
+            };
+            let call = world.sides[side].mic.expect("an open microphone");
+            world.handle(side, Input::Report(call, report));
+        }
+        paths.push([0, 1].map(|side| world.path(side)));
+    }
+    paths
+}
+
+/// A quarter is lost on the direct path and nothing by the reflector: it is left, and taken again
+/// when it is whole; where it is as bad elsewhere, the session comes back.
+#[test]
+fn a_path_that_loses_much_is_left_for_one_that_does_not() {
+    for elsewhere in [0.0, 0.25] {
+        let mut world = World::at_homes(9, [Home::PortRestricted, Home::PortRestricted]);
+        let talk = world.call();
+        assert!(talk.is_direct(), "{talk:?}");
+        run_with_reports(&mut world, 5);
+        let outside = [0, 1].map(|side| world.homes().outside(side));
+        world.homes().net.thin(outside[0], outside[1], 0.25);
+        for reflector in 0..2 {
+            let host = world.homes().reflectors[reflector].host;
+            let address = world.homes().net.addresses(host)[0];
+            world.homes().net.thin(outside[0], address, elsewhere);
+        }
+        let paths = run_with_reports(&mut world, 60);
+        let reflected = [Some(PathKind::Reflected); 2];
+        let left = paths.iter().position(|path| *path == reflected);
+        println!(
+            "{elsewhere} lost elsewhere: left after {left:?} s, then {:?}",
+            paths[59]
+        );
+        assert!(left.is_some_and(|left| left < 10), "{paths:?}");
+        let stayed = paths.iter().filter(|path| **path == reflected).count();
+        if elsewhere > 0.0 {
+            assert!(stayed < 20 && world.is_direct(), "{stayed} s: {paths:?}");
+            continue;
+        }
+        assert!(stayed > 20, "{stayed} s: {paths:?}");
+        world.homes().net.mend();
+        run_with_reports(&mut world, 120);
+        assert!(world.is_direct());
+        let moves = world.moves(0);
+        run_with_reports(&mut world, 120);
+        assert_eq!(world.moves(0), moves, "it does not come to rest");
     }
 }
 

@@ -7,6 +7,9 @@
 //! other end follows his stream. The old way stays known, so nothing is broken before the new one
 //! stands.
 //!
+//! A path that loses too much is left by the leader for another one that may be no better: see
+//! [`super::lossy`].
+//!
 //! When nothing is heard for longer than voice may be missed, either end asks all ways at once and
 //! moves to the first that answers.
 
@@ -14,6 +17,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use super::lossy::{Advice, Lossy};
 use super::types::Path;
 use super::way::{MEASURE, PROOF_LASTS, SURE, Way, class, gather, patience};
 use crate::api::PathKind;
@@ -38,6 +42,7 @@ pub struct Choice {
     searched_at: Option<Duration>,
     /// When the ways were weighed last.
     decided_at: Duration,
+    lossy: Lossy,
 }
 
 #[derive(Debug)]
@@ -73,6 +78,7 @@ impl Choice {
             ways,
             searched_at: None,
             decided_at: now,
+            lossy: Lossy::default(),
         }
     }
 
@@ -219,6 +225,42 @@ impl Choice {
         true
     }
 
+    /// That end says how much voice is lost on the way to it, in half percents. As leader, leaves a
+    /// path that loses too much. True if so.
+    pub fn suffer(&mut self, end: usize, loss: u8, now: Duration) -> bool {
+        self.lossy.told(end, loss, now);
+        if !self.leads || self.is_silent(now) {
+            return false;
+        }
+        let from = self.path;
+        match self.lossy.advise(now) {
+            Advice::Stay => return false,
+            Advice::Ask => {
+                self.ask_others(now);
+                return false;
+            }
+            Advice::Leave => {
+                let Some(to) = self.spare(now) else {
+                    return false;
+                };
+                if let Some(way) = self.way_mut(from) {
+                    way.ban(now);
+                }
+                self.move_to(to, now);
+                self.lossy.left(from, now);
+            }
+            Advice::Return(back) => {
+                let old = self.way_mut(back);
+                if !old.is_some_and(|way| way.forgive(now)) {
+                    return false;
+                }
+                self.move_to(back, now);
+            }
+        }
+        self.chosen_at = Some(now);
+        true
+    }
+
     /// There is a way that may be of use: it is asked a few times, and again in need.
     pub fn offer(&mut self, path: Path, kind: PathKind, now: Duration) {
         if let Some(way) = self.way_or_new(path, kind) {
@@ -348,6 +390,14 @@ impl Choice {
         has_settled && other.samples >= SURE && other.score() + margin < present.score()
     }
 
+    /// The best of the other agreed ways, be it worse than the present one.
+    fn spare(&self, now: Duration) -> Option<Path> {
+        let others = self.ways.iter().filter(|way| way.path != self.path);
+        let agreed = others.filter(|way| way.is_agreed(now));
+        let best = agreed.min_by_key(|way| (class(way.kind), way.score()))?;
+        Some(best.path)
+    }
+
     /// Nothing came over the present path for longer than we wait.
     fn is_silent(&self, now: Duration) -> bool {
         self.is_gone || now >= self.heard_at + self.patience
@@ -377,6 +427,7 @@ impl Choice {
             }
         }
         self.path = path;
+        self.lossy.moved();
         self.heard_at = now;
         self.trial = None;
         self.searched_at = None;

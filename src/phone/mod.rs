@@ -34,6 +34,7 @@ mod kem;
 mod keys;
 mod knock;
 mod listen;
+mod lossy;
 mod message;
 mod mirror;
 mod orders;

@@ -147,7 +147,7 @@ impl Phone {
         let Some(peer) = self.served_peer(call) else {
             return;
         };
-        self.with_session(&peer, now, |session, _| session.report(report));
+        self.with_session(&peer, now, |session, io| session.report(report, io));
     }
 
     /// A frame of the far microphone. It is heard only in the call that is talked in.

@@ -83,6 +83,18 @@ impl Way {
         self.doubt(now);
     }
 
+    /// It was the present path and lost too much.
+    pub fn ban(&mut self, now: Duration) {
+        self.fell += 1;
+        self.banned_until = now + LOSSY_BAN * (1 << self.fell.min(4));
+    }
+
+    /// It may be the present path again; true if it can be at once.
+    pub fn forgive(&mut self, now: Duration) -> bool {
+        self.banned_until = Duration::ZERO;
+        self.is_agreed(now)
+    }
+
     /// Answers from before that moment count no more.
     pub fn doubt(&mut self, since: Duration) {
         let is_old = |at: &mut Duration| *at <= since;
@@ -144,3 +156,5 @@ pub const PROOF_LASTS: Duration = Duration::from_secs(13);
 pub const SURE: u32 = 3;
 /// How long a way that fell silent is not chosen again, doubled each time.
 pub const BAN: Duration = Duration::from_secs(2);
+/// How long one that lost too much is not, doubled each time.
+pub const LOSSY_BAN: Duration = Duration::from_secs(15);

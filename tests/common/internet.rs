@@ -63,6 +63,8 @@ pub struct Internet {
     count: u64,
     /// Nothing passes between these two on the public segment.
     severed: Vec<[IpAddr; 2]>,
+    /// Pairs between which that share is lost across the public segment.
+    thin: Vec<([IpAddr; 2], f64)>,
     /// Datagrams to addresses where nobody is.
     pub nowhere: Vec<(Duration, Packet)>,
     /// All that has passed the public segment: when, and how.
@@ -106,6 +108,7 @@ impl Internet {
             hops: BTreeMap::new(),
             count: 0,
             severed: Vec::new(),
+            thin: Vec::new(),
             nowhere: Vec::new(),
             public: Vec::new(),
             rng: ChaCha20Rng::seed_from_u64(seed),
@@ -186,7 +189,14 @@ impl Internet {
         self.severed.push([a, b]);
     }
 
+    /// From now on that share of what goes from one to the other across the public segment is lost,
+    /// either way.
+    pub fn thin(&mut self, a: IpAddr, b: IpAddr, loss: f64) {
+        self.thin.push(([a, b], loss));
+    }
+
     pub fn mend(&mut self) {
+        self.thin.clear();
         self.severed.clear();
     }
 
@@ -252,7 +262,7 @@ impl Internet {
     /// A packet is on a segment: the public one, or that inside a router.
     fn pass(&mut self, segment: Option<NodeId>, packet: Packet) {
         let to = packet.to.ip();
-        if segment.is_none() && self.is_severed(packet.from.ip(), to) {
+        if segment.is_none() && self.is_cut(packet.from.ip(), to) {
             return;
         }
         if segment.is_none() {
@@ -312,9 +322,12 @@ impl Internet {
         is_plain && nodes.any(|n| self.nodes[n].behind == Some(node) && self.leads_to(n, ip))
     }
 
-    fn is_severed(&self, a: IpAddr, b: IpAddr) -> bool {
-        let mut pairs = self.severed.iter();
-        pairs.any(|pair| *pair == [a, b] || *pair == [b, a])
+    fn is_cut(&mut self, a: IpAddr, b: IpAddr) -> bool {
+        let is_pair = |pair: &[IpAddr; 2]| *pair == [a, b] || *pair == [b, a];
+        let loss = self.thin.iter().find(|(pair, _)| is_pair(pair));
+        let lost = loss
+            .is_some_and(|(_, loss)| f64::from(self.rng.next_u32()) / f64::from(u32::MAX) < *loss);
+        lost || self.severed.iter().any(is_pair)
     }
 
     fn cross(&mut self, node: NodeId, way: Way, packet: Packet) {

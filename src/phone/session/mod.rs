@@ -330,7 +330,7 @@ impl Session {
         };
         let may_signal = opened.epoch >= 1;
         if may_signal {
-            self.take_voice(&contents);
+            self.take_voice(&contents, io);
         }
         for item in contents.items() {
             self.take_item(from, item, may_signal, io);

@@ -32,8 +32,20 @@ impl Session {
     }
 
     /// Tells the peer with the next packet of the constant stream how his voice arrives.
-    pub fn report(&mut self, report: Report) {
+    pub fn report(&mut self, report: Report, io: &mut Io<'_>) {
         self.report_due = Some(report).filter(|_| self.pacer.is_some());
+        self.suffer(HERE, report.recent, io);
+    }
+
+    /// So much voice is lost on the way to that end.
+    fn suffer(&mut self, end: usize, loss: u8, io: &mut Io<'_>) {
+        if self.pacer.is_none() {
+            return;
+        }
+        if self.choice.suffer(end, loss, io.now) {
+            self.moved();
+        }
+        self.ask_ways(io);
     }
 
     /// The microphone is no longer this session's.
@@ -45,7 +57,7 @@ impl Session {
     }
 
     /// Hands up the frame of a packet, with its copies, and the last report in it.
-    pub(super) fn take_voice(&mut self, contents: &Contents<'_>) {
+    pub(super) fn take_voice(&mut self, contents: &Contents<'_>, io: &mut Io<'_>) {
         if self.stage != Stage::Open || self.pacer.is_none() {
             return;
         }
@@ -62,6 +74,9 @@ impl Session {
             }
         }
         self.voice_received += u64::from(frame.is_some());
+        if let Some(report) = report {
+            self.suffer(THERE, report.recent, io);
+        }
         self.events.extend(frame.map(Heard::Voice));
         self.events.extend(report.map(Heard::Report));
     }
@@ -72,5 +87,8 @@ fn own(opus: &[u8]) -> Opus {
     opus.iter().copied().take(MAX_OPUS).collect()
 }
 
+/// The ends of a session, for [`crate::phone::choice::Choice::suffer`].
+const HERE: usize = 0;
+const THERE: usize = 1;
 /// How much later than two round trips after the answer the first voice may come.
 const FIRST_VOICE: Duration = Duration::from_millis(300);
