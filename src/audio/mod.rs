@@ -5,6 +5,7 @@
 //! wakes when the device has a frame or wants one; while none is, it sleeps and no device is open.
 
 mod card;
+mod chain;
 mod clocked;
 mod codec;
 mod device;
@@ -44,6 +45,7 @@ use crate::phone::types::{CallId, Frame, MAX_COPIES, OpenMic, Report};
 use record::{Tap, Writing};
 use ringer::Tones;
 
+pub use chain::{BLOCK, Chain};
 pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
 pub use device::DeviceError;
 pub use echo::echo;
