@@ -49,7 +49,8 @@ impl Chain {
         // The ring has room for 200 ms and is emptied each time.
         let _ = self.device.mic.push_entire_slice(microphone);
         let frame = self.line.record(&mut self.rings, &self.controls);
-        self.line.play(&mut self.rings, &self.controls, BLOCK, now);
+        self.line
+            .play(&mut self.rings, &self.controls, None, BLOCK, now);
         loudspeaker.fill(0.0);
         let _ = self.device.speaker.pop_partial_slice(loudspeaker);
         frame
