@@ -204,7 +204,7 @@ impl Us {
             requests: Vec::new(),
             reach: Reach::default(),
             addresses: vec![socket.local_addr().expect("bound")],
-            auto_answer: false,
+            answering: twocan::phone::Answering::Manual,
         };
         let began = clock();
         let now = Now {

@@ -174,7 +174,12 @@ async fn contacts_history_and_port_outlive_the_engine() {
     let dir = ben.end().await;
 
     let keys = support::keys("Ben again");
-    let handle = support::start(dir.path(), keys, twocan::audio::Backend::Null, false);
+    let handle = support::start(
+        dir.path(),
+        keys,
+        twocan::audio::Backend::Null,
+        twocan::phone::Answering::Manual,
+    );
     assert_eq!(handle.listen(), listen, "old invites would lead nowhere");
     let mut client = twocan::control::Client::new(handle.client());
     let status = match client.request(Command::Status).await {

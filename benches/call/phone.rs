@@ -24,7 +24,7 @@ pub async fn be(home: &str) {
         input: dir.join("in.wav"),
         output: dir.join("out.wav"),
     };
-    let handle = support::start(dir, keys, backend, false);
+    let handle = support::start(dir, keys, backend, twocan::phone::Answering::Manual);
     let server = Server::bind(&Home::at(dir).socket()).expect("a socket");
     println!("ready");
     let ended = async {

@@ -30,8 +30,8 @@ pub struct EngineArgs {
     /// Sound: the devices, none, or files
     #[arg(long, value_name = "cpal|null|wav:IN,OUT", env = "TWOCAN_AUDIO")]
     pub audio: Option<String>,
-    /// Whether a person answers, or the phone does by itself
-    #[arg(long, value_name = "auto|manual", env = "TWOCAN_ANSWER")]
+    /// Whether a person answers, or the phone does by itself, with the microphone or an echo
+    #[arg(long, value_name = "auto|manual|echo", env = "TWOCAN_ANSWER")]
     pub answer: Option<String>,
 }
 

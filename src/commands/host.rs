@@ -10,7 +10,7 @@ use twocan::cli::{EngineArgs, Exit};
 use twocan::config::{self, Answer, AudioMode, Config, Engine as Settings, Overrides};
 use twocan::control::{Link, Server};
 use twocan::disk::HomeLock;
-use twocan::engine::{Engine, EngineError, Handle, Options};
+use twocan::engine::{Answering, Engine, EngineError, Handle, Options};
 
 use super::fail::Failure;
 use super::lend::{self, Lent};
@@ -76,7 +76,11 @@ pub async fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         lan: settings.lan,
         port_mapping: settings.port_mapping,
         offer: lent.as_ref().and_then(Lent::offer),
-        auto_answer: settings.answer == Answer::Auto,
+        answering: match settings.answer {
+            Answer::Manual => Answering::Manual,
+            Answer::Auto => Answering::Auto,
+            Answer::Echo => Answering::Echo,
+        },
     })?;
     let stop = Arc::new(Notify::new());
     let server = {
@@ -144,7 +148,7 @@ pub fn audio(settings: &Settings, config: &Config) -> audio::Settings {
         ..audio::Settings::new(backend)
     };
     // What is written to a file is the call and nothing else.
-    if settings.audio == AudioMode::Cpal {
+    if settings.audio == AudioMode::Cpal && settings.answer != Answer::Echo {
         sound.sounds = sounds(&config.sounds);
     }
     sound

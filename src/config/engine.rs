@@ -229,6 +229,8 @@ pub enum Answer {
     Manual,
     /// Contacts are answered at once, with the microphone open.
     Auto,
+    /// Contacts are answered at once, and hear themselves two seconds later.
+    Echo,
 }
 
 impl FromStr for Answer {
@@ -238,10 +240,11 @@ impl FromStr for Answer {
         match text {
             "manual" => Ok(Answer::Manual),
             "auto" => Ok(Answer::Auto),
+            "echo" => Ok(Answer::Echo),
             _ => Err(SettingError {
                 value: text.to_owned(),
                 what: "way to answer",
-                choices: "auto or manual",
+                choices: "auto, manual or echo",
             }),
         }
     }
@@ -302,7 +305,7 @@ mod tests {
             .expect_err("there is no such answer");
         assert_eq!(
             error.to_string(),
-            "`maybe` is no way to answer: write auto or manual"
+            "`maybe` is no way to answer: write auto, manual or echo"
         );
     }
 

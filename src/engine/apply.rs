@@ -16,7 +16,7 @@ impl Run {
                 parts.finder.node.send(circuit, &datagram);
             }
             Output::Transmit(path, datagram) => parts.net.send(path, &datagram),
-            Output::Voice(call, frame) => parts.audio.push(call, frame),
+            Output::Voice(call, frame) => self.hear_voice(call, frame),
             Output::Report(call, report) => parts.audio.report(call, report),
             Output::Media(media) => self.serve(media),
             Output::Event(event) => self.happen(event),
@@ -61,12 +61,24 @@ impl Run {
         self.tell_phone_at(Input::Voice(call, frame), Now { mono, unix });
     }
 
+    fn hear_voice(&mut self, call: CallId, frame: Frame) {
+        if !self.echo(call, &frame) {
+            self.parts.audio.push(call, frame);
+        }
+    }
+
     fn serve(&mut self, media: Media) {
-        let audio = &self.parts.audio;
         match media {
-            Media::Open(_, mic) => audio.open(mic),
-            Media::Close(call) => audio.close(call),
-            Media::Mute(muted) => audio.mute(muted),
+            Media::Open(call, mic) => {
+                if !self.begin_echo(call) {
+                    self.parts.audio.open(mic);
+                }
+            }
+            Media::Close(call) => {
+                self.end_echo(call);
+                self.parts.audio.close(call);
+            }
+            Media::Mute(muted) => self.parts.audio.mute(muted),
             Media::Record(call, on) => self.record(call, on),
         }
     }

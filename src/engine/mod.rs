@@ -9,6 +9,7 @@ mod apply;
 mod book;
 mod chimes;
 mod clock;
+mod echo;
 mod finder;
 mod keep;
 mod labour;
@@ -38,8 +39,11 @@ use crate::net::reflect::{Pass, PassError};
 use crate::net::{Net, NetError, Node, NodeError, NodeOptions, Watch};
 use crate::peer::{DeviceKeys, PeerId};
 use crate::phone::{Phone, Settings};
+
+pub use crate::phone::Answering;
 use book::Book;
 use clock::Clock;
+use echo::Echo;
 use finder::Finder;
 use keep::Keep;
 use labour::Labour;
@@ -73,8 +77,8 @@ pub struct Options {
     pub lan: bool,
     /// Where recorded calls go.
     pub recordings: PathBuf,
-    /// Answer each contact at once, with the microphone open.
-    pub auto_answer: bool,
+    /// What happens when a contact calls.
+    pub answering: Answering,
 }
 
 /// Starts engines.
@@ -265,7 +269,7 @@ fn assemble(
         requests: contacts.requests().to_vec(),
         reach: contacts.reach().clone(),
         addresses: place.addresses().to_vec(),
-        auto_answer: options.auto_answer,
+        answering: options.answering,
     };
     let parts = run::Parts {
         clock,
@@ -274,6 +278,7 @@ fn assemble(
         audio,
         audio_events,
         recordings: Recordings::new(options.recordings),
+        echo: Echo::new(options.answering == Answering::Echo),
         keep: Keep::start(options.lock, home, contacts)?,
         book: Book::new(history.entries),
         renewal,

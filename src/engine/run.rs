@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 use super::book::Book;
 use super::chimes::Chimes;
 use super::clock::Clock;
+use super::echo::Echo;
 use super::finder::Finder;
 use super::keep::{Keep, Kept};
 use super::labour::Labour;
@@ -40,6 +41,7 @@ pub(super) struct Parts {
     pub(super) audio: Audio,
     pub(super) audio_events: mpsc::Receiver<AudioEvent>,
     pub(super) recordings: Recordings,
+    pub(super) echo: Echo,
     pub(super) keep: Keep,
     pub(super) book: Book,
     pub(super) renewal: Renewal,
@@ -171,6 +173,7 @@ impl Run {
         self.listen_in();
         let now = self.parts.clock.now();
         self.notice_sleep(now);
+        self.echo_on_time();
         if let Some(cert) = self.parts.renewal.due(now.unix) {
             self.tell_phone(Input::Certificate(Box::new(cert)));
             self.tell_keeper_of_device();
@@ -261,6 +264,7 @@ impl Run {
         let deadlines = [
             self.parts.phone.deadline(),
             self.parts.finder.deadline(),
+            self.parts.echo.deadline(),
             self.ending,
             Some(renewal),
         ];

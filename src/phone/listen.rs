@@ -8,6 +8,18 @@ use super::{MAX_CALLS, Phone};
 use crate::api::{CallId, Direction, Why};
 use crate::peer::PeerId;
 
+/// What happens when a contact calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answering {
+    /// Somebody answers, or not.
+    #[default]
+    Manual,
+    /// Each call is answered at once, with the microphone open.
+    Auto,
+    /// The same with an echo in the place of the microphone, and for one caller at a time.
+    Echo,
+}
+
 impl Phone {
     pub(super) fn take_message(&mut self, peer: PeerId, message: Message, now: Now) {
         let is_friend = self.book.is_friend(&peer);
@@ -70,7 +82,7 @@ impl Phone {
         let id = self.new_call_id();
         let nonce = self.random();
         let call = Call::incoming(id, peer, wire_id, commit, nonce, now.unix);
-        let is_busy = self.calls.len() >= MAX_CALLS;
+        let is_busy = self.calls.len() >= self.lines();
         self.calls.insert(id, call);
         if is_busy {
             return self.finish(id, Why::Missed, Some(Bye::Busy), now);
@@ -82,9 +94,17 @@ impl Phone {
         self.look_into_mirrors(now);
         let ringing = Message::Ringing { id: wire_id };
         self.with_session(&peer, now, |session, io| session.send(&ringing, io));
-        if self.me.auto_answer {
+        if self.me.answering != Answering::Manual {
             // The owner's setting is his consent. Nothing can be refused: the call rings.
             let _ = self.answer(Some(id), false, now);
+        }
+    }
+
+    /// Calls that may be live at a time.
+    fn lines(&self) -> usize {
+        match self.me.answering {
+            Answering::Echo => 1,
+            Answering::Manual | Answering::Auto => MAX_CALLS,
         }
     }
 

@@ -90,6 +90,7 @@ use tally::Tally;
 use texts::Texts;
 use types::{Input, Media, Now, Output, Path, SaveId, SideId};
 
+pub use listen::Answering;
 pub use paths::Surroundings;
 pub use view::{Load, Numbers, Snapshot};
 
@@ -116,8 +117,8 @@ pub struct Settings {
     pub reach: Reach,
     /// Where this phone can be reached, best first.
     pub addresses: Vec<SocketAddr>,
-    /// Answer each call of a contact at once. The owner's standing consent.
-    pub auto_answer: bool,
+    /// The owner's standing consent, if it is not [`Answering::Manual`].
+    pub answering: Answering,
 }
 
 /// See the [module](self).
@@ -166,7 +167,7 @@ struct Me {
     identity: PeerId,
     name: SafeText,
     addresses: Vec<SocketAddr>,
-    auto_answer: bool,
+    answering: Answering,
 }
 
 impl Phone {
@@ -182,7 +183,7 @@ impl Phone {
                 identity: settings.identity,
                 name: settings.name,
                 addresses: settings.addresses,
-                auto_answer: settings.auto_answer,
+                answering: settings.answering,
             },
             rng,
             book,

@@ -9,7 +9,7 @@ use twocan::peer::{
     Contact, DeviceKeys, Identity, Invite, PeerId, Reach, SafeText, Seed, Stranger,
 };
 use twocan::phone::types::{Change, Datagram, Frame, Input, Now, Report, Rung};
-use twocan::phone::{Phone, Settings};
+use twocan::phone::{Answering, Phone, Settings};
 
 use super::{EPOCH, World};
 
@@ -132,7 +132,7 @@ pub fn settings(name: &str, number: u8, seed: u8, address: SocketAddr, now: Dura
         requests: Vec::new(),
         reach: Reach::default(),
         addresses: vec![address],
-        auto_answer: false,
+        answering: Answering::Manual,
     }
 }
 

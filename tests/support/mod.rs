@@ -18,7 +18,7 @@ use twocan::config::Network;
 use twocan::control::{Client, ClientError};
 use twocan::directory::Offer;
 use twocan::disk::{Home, HomeLock, Keys};
-use twocan::engine::{Engine, Handle, Options};
+use twocan::engine::{Answering, Engine, Handle, Options};
 use twocan::peer::{DeviceKeys, SafeText, Seed};
 
 /// A phone and somebody who sits at it.
@@ -33,7 +33,7 @@ pub struct Phone {
 impl Phone {
     /// A new person with a new home and no sound.
     pub fn new(name: &str) -> Phone {
-        Phone::with(name, Backend::Null, false)
+        Phone::with(name, Backend::Null, Answering::Manual)
     }
 
     /// A new person whose microphone is a file; the other file is [`Phone::out`].
@@ -42,15 +42,15 @@ impl Phone {
         let input = dir.path().join("in.wav");
         let output = dir.path().join("out.wav");
         signal::write(&input, voice);
-        Phone::at(dir, name, Backend::Wav { input, output }, false)
+        Phone::at(dir, name, Backend::Wav { input, output }, Answering::Manual)
     }
 
-    pub fn with(name: &str, backend: Backend, auto_answer: bool) -> Phone {
+    pub fn with(name: &str, backend: Backend, answering: Answering) -> Phone {
         Phone::at(
             TempDir::new().expect("a directory"),
             name,
             backend,
-            auto_answer,
+            answering,
         )
     }
 
@@ -67,7 +67,7 @@ impl Phone {
             network: Network::Private,
             bootstrap: bootstrap.to_vec(),
             offer: Some(offer),
-            ..options(dir.path(), keys(name), Backend::Null, true)
+            ..options(dir.path(), keys(name), Backend::Null, Answering::Auto)
         };
         Phone::sit_at(Engine::start(options).expect("an engine"), dir)
     }
@@ -77,14 +77,14 @@ impl Phone {
         let options = Options {
             network: Network::Private,
             bootstrap: bootstrap.to_vec(),
-            ..options(dir.path(), keys, Backend::Null, true)
+            ..options(dir.path(), keys, Backend::Null, Answering::Auto)
         };
         let handle = Engine::start(options).expect("an engine");
         Phone::sit_at(handle, dir)
     }
 
-    pub fn at(dir: TempDir, name: &str, backend: Backend, auto_answer: bool) -> Phone {
-        let handle = start(dir.path(), keys(name), backend, auto_answer);
+    pub fn at(dir: TempDir, name: &str, backend: Backend, answering: Answering) -> Phone {
+        let handle = start(dir.path(), keys(name), backend, answering);
         Phone::sit_at(handle, dir)
     }
 
@@ -273,11 +273,11 @@ pub fn keys(name: &str) -> Keys {
 }
 
 /// Starts an engine in this directory.
-pub fn start(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Handle {
-    Engine::start(options(dir, keys, backend, auto_answer)).expect("an engine")
+pub fn start(dir: &Path, keys: Keys, backend: Backend, answering: Answering) -> Handle {
+    Engine::start(options(dir, keys, backend, answering)).expect("an engine")
 }
 
-fn options(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Options {
+fn options(dir: &Path, keys: Keys, backend: Backend, answering: Answering) -> Options {
     let home = Home::at(dir);
     Options {
         recordings: dir.join("recordings"),
@@ -291,7 +291,7 @@ fn options(dir: &Path, keys: Keys, backend: Backend, auto_answer: bool) -> Optio
         lan: false,
         port_mapping: false,
         offer: None,
-        auto_answer,
+        answering,
     }
 }
 
