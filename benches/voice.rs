@@ -155,7 +155,9 @@ async fn echoed(audio: &Audio, events: &mut Receiver<AudioEvent>, time: Duration
                 AudioEvent::Lost { why } => println!("  lost: {why}"),
                 AudioEvent::Restored { place } => println!("  restored: {place}"),
                 AudioEvent::Report(call, report) => audio.report(call, report),
-                AudioEvent::Levels { .. } | AudioEvent::RecordingLost { .. } => {}
+                AudioEvent::Levels { .. }
+                | AudioEvent::RecordingLost { .. }
+                | AudioEvent::Microphone { .. } => {}
                 AudioEvent::Refused { why } => println!("  refused: {why}"),
             }
         }
@@ -261,6 +263,7 @@ async fn carry(from: &mut Receiver<AudioEvent>, to: &Audio, last: &mut AudioStat
             AudioEvent::Restored { .. }
             | AudioEvent::RecordingLost { .. }
             | AudioEvent::Refused { .. }
+            | AudioEvent::Microphone { .. }
             | AudioEvent::Levels { .. } => {}
         }
     }

@@ -203,6 +203,7 @@ async fn meters_are_drawn_at_their_pace_and_keys_at_theirs() {
                     call: CallId(1),
                     mic,
                     speaker: 0.0,
+                    talking: true,
                 })
                 .await;
             pass(100).await;

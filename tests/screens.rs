@@ -377,6 +377,7 @@ fn a_call_costs_little_on_a_slow_line() {
                 call: CallId(1),
                 mic,
                 speaker,
+                talking: mic > 0.01,
             },
         );
         if tenth.is_multiple_of(10) {

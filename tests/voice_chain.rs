@@ -101,6 +101,7 @@ async fn pump(
             AudioEvent::Lost { why } => panic!("sound lost: {why}"),
             AudioEvent::Restored { .. }
             | AudioEvent::Refused { .. }
+            | AudioEvent::Microphone { .. }
             | AudioEvent::RecordingLost { .. } => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Standing};
+use super::{CallId, EchoCancelling, Standing};
 
 /// Number that the asker gives a request and finds again in its [`super::Reply`].
 pub type RequestId = u64;
@@ -157,6 +157,10 @@ pub enum Command {
         microphone: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         speaker: Option<String>,
+    },
+    /// Whether the loudspeaker's sound is taken out of the microphone's.
+    EchoCancelling {
+        to: EchoCancelling,
     },
     ClearHistory,
     /// Ends the engine (and the daemon that carries it) after hanging up.

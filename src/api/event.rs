@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AudioView, CallId, CallState, ContactView, Direction, NetworkView, PathKind, Presence,
-    RequestId, RequestView, SoundDevice, Standing, Status, Why,
+    AudioView, CallId, CallState, CleaningView, ContactView, Direction, Microphone, NetworkView,
+    PathKind, Presence, RequestId, RequestView, SoundDevice, Standing, Status, Why,
 };
 use crate::peer::{PeerId, SafeText};
 
@@ -106,6 +106,9 @@ pub enum Event {
         /// Round trip to a sound server on another computer, which comes on top of the call's delay.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         audio_link_ms: Option<f32>,
+        /// What is done with the own voice.
+        #[serde(default)]
+        cleaning: CleaningView,
     },
     /// A call is recorded, or no longer: by which side. The call's end ends it without a word.
     Recording {
@@ -123,6 +126,14 @@ pub enum Event {
         call: CallId,
         mic: f32,
         speaker: f32,
+        /// The owner speaks, muted or not.
+        #[serde(default)]
+        talking: bool,
+    },
+    /// There is something to know about the microphone, or (`fine`) no longer.
+    Microphone {
+        call: CallId,
+        state: Microphone,
     },
     Sas {
         call: CallId,

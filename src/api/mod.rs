@@ -5,6 +5,7 @@
 //! as JSON lines; nothing here does any work.
 
 mod call;
+mod cleaning;
 mod command;
 mod event;
 mod nat;
@@ -13,6 +14,7 @@ mod sound;
 mod status;
 
 pub use call::{CallId, CallState, Direction, PathKind, Presence, Why};
+pub use cleaning::{CleaningView, Echo, EchoCancelling, Microphone};
 pub use command::{Command, Request, RequestId, Switch};
 pub use event::{Done, Event, Message, Playout, Refusal, Reply, Stamped, Trouble};
 pub use nat::NatKind;

@@ -34,6 +34,7 @@ impl Chain {
                 muted: false,
                 volume: settings.volume,
                 gain: settings.gain,
+                cleaning: settings.cleaning,
             },
         })
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::audio::clean::Cleaning;
 use crate::audio::codec::{CodecError, Decoder, SAMPLES, mends};
 use crate::audio::level;
 use crate::audio::record::Tap;
@@ -54,6 +55,7 @@ impl Hearing {
         rings: &mut VoiceSide,
         controls: &Controls,
         mut tap: Option<&mut Tap>,
+        cleaning: &mut Cleaning,
         wanted: usize,
         now: Duration,
     ) {
@@ -70,6 +72,7 @@ impl Hearing {
             if self.is_audible {
                 self.chorus.mix(sound);
             }
+            cleaning.far(sound);
             rings.play(sound);
             held += CHUNK;
         }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use crate::audio::clean::{Cleaning, Microphone, is_headset};
 use crate::audio::codec::CodecError;
 use crate::audio::hearing::Hearing;
+use crate::audio::place::Place;
 use crate::audio::record::Tap;
 use crate::audio::rings::VoiceSide;
 use crate::audio::speaking::Speaking;
-use crate::audio::{AudioStats, Controls, Settings, Tone, reports};
+use crate::audio::{AudioStats, Backend, Controls, Settings, Tone, reports};
 use crate::phone::types::{CallId, FRAME, Frame, OpenMic, Report};
 use crate::voice::{Arrivals, Policy, RATES};
 
@@ -17,6 +19,7 @@ pub(super) struct Line {
     permit: OpenMic,
     speaking: Speaking,
     hearing: Hearing,
+    cleaning: Cleaning,
     arrivals: Arrivals,
 }
 
@@ -38,6 +41,7 @@ impl Line {
             permit,
             speaking: Speaking::new(settings.encoder_complexity, policy)?,
             hearing: Hearing::new(settings)?,
+            cleaning: Cleaning::new(has_room(&settings.backend)),
             arrivals: Arrivals::new(FRAME),
         })
     }
@@ -48,7 +52,7 @@ impl Line {
 
     /// The next frame of the microphone, if a whole one has been recorded.
     pub(super) fn record(&mut self, rings: &mut VoiceSide, controls: &Controls) -> Option<Frame> {
-        self.speaking.record(rings, controls)
+        self.speaking.record(rings, controls, &mut self.cleaning)
     }
 
     /// The sound of the last frame.
@@ -87,7 +91,9 @@ impl Line {
         wanted: usize,
         now: Duration,
     ) {
-        self.hearing.play(rings, controls, tap, wanted, now);
+        let cleaning = &mut self.cleaning;
+        self.hearing
+            .play(rings, controls, tap, cleaning, wanted, now);
     }
 
     /// The phone's own tones, which are mixed into the far voice.
@@ -98,6 +104,28 @@ impl Line {
     /// Tones wait until there is a loudspeaker to be heard on.
     pub(super) fn let_tones_be_heard(&mut self, is_audible: bool) {
         self.hearing.let_tones_be_heard(is_audible);
+    }
+
+    /// Other devices serve from now on.
+    pub(super) fn moved(&mut self, place: &Place) {
+        self.cleaning.moved(is_headset(&place.speaker));
+        if let Some(link) = place.link {
+            self.cleaning.hint(link);
+        }
+    }
+
+    /// No device serves at the moment.
+    pub(super) fn lost(&mut self) {
+        self.cleaning.lost();
+    }
+
+    pub(super) fn is_talking(&self) -> bool {
+        self.cleaning.is_talking()
+    }
+
+    /// What the owner should know of the microphone.
+    pub(super) fn microphone(&self) -> Microphone {
+        self.cleaning.microphone()
     }
 
     pub(super) fn take_peaks(&mut self) -> Peaks {
@@ -138,6 +166,12 @@ impl Line {
             fec: plan.fec,
             starved: plan.starved,
             link_ms: None,
+            cleaning: self.cleaning.doing(),
         }
     }
+}
+
+/// Files and silence have no room in which a loudspeaker could be heard.
+fn has_room(backend: &Backend) -> bool {
+    matches!(backend, Backend::Cpal { .. })
 }

@@ -6,6 +6,7 @@
 
 mod card;
 mod chain;
+pub mod clean;
 mod clocked;
 mod codec;
 mod device;
@@ -42,11 +43,13 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::config::EchoCancelling;
 use crate::phone::types::{CallId, Frame, MAX_COPIES, OpenMic, Report};
 use record::{Tap, Writing};
 use ringer::Tones;
 
 pub use chain::{BLOCK, Chain};
+pub use clean::{Choices, Microphone};
 pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
 pub use device::DeviceError;
 pub use echo::echo;
@@ -85,6 +88,8 @@ pub struct Settings {
     pub volume: f32,
     /// Share (1 = as recorded) at which the own voice is sent, 0..=[`LOUDEST`].
     pub gain: f32,
+    /// What is done with the own voice; nothing with files and without a device.
+    pub cleaning: Choices,
     /// 0..=10, see [`Encoder::new`].
     pub encoder_complexity: u8,
     /// 0..=10, see [`Decoder::new`].
@@ -104,6 +109,7 @@ impl Settings {
             volume: 1.0,
             gain: 1.0,
             encoder_complexity: 6,
+            cleaning: Choices::USUAL,
             decoder_complexity: 5,
             delay: Duration::from_millis(5),
             sounds: Sounds::default(),
@@ -132,12 +138,16 @@ pub enum AudioEvent {
     Frame(CallId, Frame, Instant),
     /// How the far voice of this call arrives, for the far side to know.
     Report(CallId, Report),
-    /// Ten times a second: peaks since the last time, as share (0..1) of full scale.
+    /// Ten times a second: peaks since the last time, as share (0..1) of full scale, and whether the
+    /// owner speaks, muted or not.
     Levels {
         call: CallId,
         mic: f32,
         speaker: f32,
+        talking: bool,
     },
+    /// There is something to know of the microphone, or no longer.
+    Microphone { call: CallId, state: Microphone },
     /// Once a second.
     Stats { call: CallId, stats: AudioStats },
     /// There is no sound (any more). The call goes on in silence, and the device is tried again.
@@ -196,6 +206,8 @@ pub struct AudioStats {
     pub starved: bool,
     /// Round trip to a sound server on another computer.
     pub link_ms: Option<f32>,
+    /// What is done with the own voice.
+    pub cleaning: clean::Doing,
 }
 
 /// The handle of the voice thread. Dropping it ends the thread and completes a written WAV file.
@@ -245,6 +257,7 @@ struct Controls {
     muted: bool,
     volume: f32,
     gain: f32,
+    cleaning: Choices,
 }
 
 /// A frame of the far side and the moment it arrived.
@@ -268,6 +281,7 @@ impl Audio {
             muted: false,
             volume: within(settings.volume),
             gain: within(settings.gain),
+            cleaning: settings.cleaning,
         };
         let wanted = watch::Sender::new(Wanted {
             opened: 0,
@@ -388,6 +402,16 @@ impl Audio {
                 speaker: choice.speaker.or(before.speaker),
             });
         });
+    }
+
+    /// Whether the loudspeaker's sound is taken out of the microphone's.
+    pub fn cancel_echo(&self, choice: EchoCancelling) {
+        self.order(|wanted| wanted.controls.cleaning.echo = choice);
+    }
+
+    /// What was chosen by that or by the settings.
+    pub fn echo_cancelling(&self) -> EchoCancelling {
+        self.wanted.borrow().controls.cleaning.echo
     }
 
     /// Where sound comes from and goes to, in words: `null`, `PulseAudio at anna-laptop`.

@@ -1,6 +1,7 @@
 //! The own voice of one served call: from the microphone to frames for the far side.
 
 use crate::audio::Controls;
+use crate::audio::clean::Cleaning;
 use crate::audio::codec::{CodecError, SAMPLES};
 use crate::audio::level;
 use crate::audio::rings::VoiceSide;
@@ -26,10 +27,17 @@ impl Speaking {
     }
 
     /// The next frame of the microphone, if a whole one has been recorded.
-    pub(super) fn record(&mut self, rings: &mut VoiceSide, controls: &Controls) -> Option<Frame> {
+    pub(super) fn record(
+        &mut self,
+        rings: &mut VoiceSide,
+        controls: &Controls,
+        cleaning: &mut Cleaning,
+    ) -> Option<Frame> {
         if !rings.record(&mut self.frame) {
             return None;
         }
+        cleaning.choose(controls.cleaning);
+        cleaning.near(&mut self.frame, controls.muted);
         let gain = if controls.muted { 0.0 } else { controls.gain };
         level::amplify(self.frame.as_mut_slice(), gain);
         self.peak = level::peak(self.peak, self.frame.as_slice());

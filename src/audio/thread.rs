@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::audio::clean::Microphone;
 use crate::audio::clocked::Ends;
 use crate::audio::line::Line;
 use crate::audio::record::Tap;
@@ -81,6 +82,8 @@ struct Serving {
     since: Duration,
     levels_due: Duration,
     stats_due: Duration,
+    /// What was told last of the microphone.
+    microphone: Microphone,
     /// Frames of the microphone that found the channel full.
     dropped: u64,
     /// Frames of the far side that had found the channel full when the call was opened.
@@ -180,6 +183,7 @@ impl<C: Fn() -> Duration> Voice<C> {
             since,
             levels_due: now + LEVELS_EVERY,
             stats_due: now + STATS_EVERY,
+            microphone: Microphone::Fine,
             dropped: 0,
             dropped_before: dropped,
         });
@@ -221,6 +225,13 @@ impl<C: Fn() -> Duration> Voice<C> {
     }
 
     fn take(&mut self, news: Option<News>) {
+        if let Some(Serving { line, .. }) = &mut self.serving {
+            match &news {
+                Some(News::Restored(place)) => line.moved(place),
+                Some(News::Lost(_)) => line.lost(),
+                Some(News::Refused(_)) | None => {}
+            }
+        }
         let event = match news {
             None => return,
             Some(News::Lost(why)) => {
@@ -308,7 +319,13 @@ impl Serving {
                 call,
                 mic: peaks.mic,
                 speaker: peaks.speaker,
+                talking: self.line.is_talking(),
             });
+        }
+        let state = self.line.microphone();
+        let told = AudioEvent::Microphone { call, state };
+        if state != self.microphone && events.try_send(told).is_ok() {
+            self.microphone = state;
         }
         if now >= self.stats_due {
             self.stats_due = now + STATS_EVERY;

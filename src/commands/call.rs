@@ -159,6 +159,7 @@ impl Conversation<'_> {
             | Event::Stats { call, .. }
             | Event::Levels { call, .. }
             | Event::Recording { call, .. }
+            | Event::Microphone { call, .. }
             | Event::Sas { call, .. } => *call == self.call,
             Event::Ready { .. } | Event::Audio(_) | Event::Error { .. } | Event::Resync => true,
             Event::Presence { .. }

@@ -101,9 +101,10 @@ struct Meter {
 impl Meter {
     fn take(&mut self, event: AudioEvent) -> Result<(), Failure> {
         match event {
-            AudioEvent::Frame(..) | AudioEvent::Report(..) | AudioEvent::RecordingLost { .. } => {
-                Ok(())
-            }
+            AudioEvent::Frame(..)
+            | AudioEvent::Report(..)
+            | AudioEvent::RecordingLost { .. }
+            | AudioEvent::Microphone { .. } => Ok(()),
             AudioEvent::Levels { mic, speaker, .. } => {
                 self.mic = self.mic.max(mic);
                 self.speaker = self.speaker.max(speaker);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use twocan::audio::{self, Backend, Sounds, Tone};
+use twocan::audio::{self, Backend, Choices, Sounds, Tone};
 use twocan::cli::{EngineArgs, Exit};
 use twocan::config::{self, Answer, AudioMode, Config, Engine as Settings, Overrides};
 use twocan::control::{Link, Server};
@@ -145,6 +145,11 @@ pub fn audio(settings: &Settings, config: &Config) -> audio::Settings {
     };
     let mut sound = audio::Settings {
         server: sound_server(config),
+        cleaning: Choices {
+            echo: config.sound.echo_cancelling,
+            noise: config.sound.noise_suppression,
+            gain: config.sound.automatic_gain,
+        },
         ..audio::Settings::new(backend)
     };
     // What is written to a file is the call and nothing else.

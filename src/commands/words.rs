@@ -79,6 +79,7 @@ pub fn line(event: &Event) -> Option<String> {
             (None, Some(note)) => format!("sound: {}; {note}", audio.place),
             (None, None) => format!("sound: {}", audio.place),
         }),
+        Event::Microphone { state, .. } => state.words().map(str::to_owned),
         Event::Error { why } => Some(format!("error: {why}")),
         Event::Resync => Some("some events were missed".to_owned()),
         Event::Stats { .. } | Event::Levels { .. } => None,

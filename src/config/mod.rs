@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 pub use bootstrap::Bootstrap;
 pub use engine::{Answer, AudioMode, Engine, Listen, Network, Overrides, SettingError};
 pub use error::{ConfigError, position};
-pub use sections::{Glyphs, Identity, Keys, Log, Notify, Rate, Sound, Sounds, Theme, Ui};
+pub use sections::{
+    EchoCancelling, Glyphs, Identity, Keys, Log, Notify, Rate, Sound, Sounds, Theme, Ui,
+};
 
 /// The whole file.
 ///

@@ -15,8 +15,8 @@ pub struct Identity {
     pub key_file: PathBuf,
 }
 
-/// `[sound]`: which devices `audio = "cpal"` uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// `[sound]`: which devices `audio = "cpal"` uses, and what is done with the own voice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sound {
     /// Name of the microphone; empty: the system's choice.
@@ -27,6 +27,36 @@ pub struct Sound {
     pub recordings: PathBuf,
     /// Address of the sound server, in the form of `PULSE_SERVER`; empty: looked for.
     pub server: String,
+    pub echo_cancelling: EchoCancelling,
+    /// Take constant noise out of the own voice, where there is any.
+    pub noise_suppression: bool,
+    /// Make a voice that is far too quiet louder, and one that is far too loud quieter.
+    pub automatic_gain: bool,
+}
+
+impl Default for Sound {
+    fn default() -> Sound {
+        Sound {
+            microphone: String::new(),
+            speaker: String::new(),
+            recordings: PathBuf::new(),
+            server: String::new(),
+            echo_cancelling: EchoCancelling::Auto,
+            noise_suppression: true,
+            automatic_gain: true,
+        }
+    }
+}
+
+/// Whether the loudspeaker's sound is taken out of the microphone's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EchoCancelling {
+    /// While it can be heard there, and never with a headset.
+    #[default]
+    Auto,
+    On,
+    Off,
 }
 
 /// `[sounds]`: the phone's own tones, each of which can be off.

@@ -26,6 +26,10 @@ impl Run {
                 self.parts.audio.gain(gain);
                 Done::Nothing
             }),
+            Command::EchoCancelling { to } => {
+                self.choose_echo_cancelling(to);
+                Ok(Done::Nothing)
+            }
             Command::Announce { standing } => {
                 self.announce_standing(standing);
                 Ok(Done::Nothing)

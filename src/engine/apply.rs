@@ -35,12 +35,23 @@ impl Run {
         match event {
             AudioEvent::Frame(call, frame, at) => self.speak(call, frame, at),
             AudioEvent::Report(call, report) => self.tell_phone(Input::Report(call, report)),
-            AudioEvent::Levels { call, mic, speaker } => {
+            AudioEvent::Levels {
+                call,
+                mic,
+                speaker,
+                talking,
+            } => {
                 if self.listeners.is_anybody_watching_levels() {
-                    let levels = self.stamped(Event::Levels { call, mic, speaker });
+                    let levels = self.stamped(Event::Levels {
+                        call,
+                        mic,
+                        speaker,
+                        talking,
+                    });
                     self.listeners.tell_in_passing(&levels);
                 }
             }
+            AudioEvent::Microphone { call, state } => self.tell_microphone(call, state),
             AudioEvent::Stats { call, stats } => {
                 self.parts.book.note_sound(call, &stats);
                 self.tell_stats(call, &stats);
@@ -131,6 +142,7 @@ impl Run {
                 stretched_ms: stats.stretched_ms,
             },
             audio_link_ms: stats.link_ms,
+            cleaning: self.cleaning(stats),
         });
         self.listeners.tell_in_passing(&stats);
     }

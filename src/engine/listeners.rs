@@ -191,6 +191,7 @@ mod tests {
             call: CallId(1),
             mic: 0.5,
             speaker: 0.5,
+            talking: true,
         })
     }
 

@@ -8,6 +8,7 @@ mod answer;
 mod apply;
 mod book;
 mod chimes;
+mod cleaning;
 mod clock;
 mod echo;
 mod finder;

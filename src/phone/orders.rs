@@ -57,6 +57,7 @@ impl Phone {
             | Command::Listen { .. }
             | Command::Volume { .. }
             | Command::Gain { .. }
+            | Command::EchoCancelling { .. }
             | Command::Announce { .. }
             | Command::Devices
             | Command::Sound { .. }

@@ -5,6 +5,7 @@ use crate::peer::{PeerId, SafeText};
 use crate::tui::action::Action;
 use crate::tui::call::Call;
 use crate::tui::devices;
+use crate::tui::echo;
 use crate::tui::model::{Armed, Asked, CONFIRM_MS, Filter, Model, Pane};
 use crate::tui::popup::{Popup, Prompt, PromptKind, Question};
 use crate::tui::times::within;
@@ -33,6 +34,7 @@ pub fn act(model: &mut Model, effects: &mut Vec<Effect>, action: Action) {
         Action::Louder => volume(model, effects, STEP),
         Action::GainDown => gain(model, effects, -STEP),
         Action::GainUp => gain(model, effects, STEP),
+        Action::EchoCancelling => echo::next(model, effects),
         Action::Call => dial_selected(model, effects, false),
         Action::CallMuted => dial_selected(model, effects, true),
         Action::CallBack => call_back(model, effects),

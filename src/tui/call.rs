@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-use crate::api::{CallId, CallState, CallView, Direction, Event, PathKind};
+use crate::api::{
+    CallId, CallState, CallView, CleaningView, Direction, Event, Microphone, PathKind,
+};
 use crate::peer::{PeerId, SafeText};
 use crate::tui::quality::{Quality, Stats};
 use crate::tui::times;
@@ -37,6 +39,8 @@ pub struct Call {
     pub past: VecDeque<Stats>,
     pub mic: Meter,
     pub speaker: Meter,
+    pub cleaning: CleaningView,
+    pub microphone: Microphone,
 }
 
 impl Call {
@@ -62,6 +66,8 @@ impl Call {
             past: VecDeque::new(),
             mic: Meter::default(),
             speaker: Meter::default(),
+            cleaning: CleaningView::default(),
+            microphone: Microphone::Fine,
         }
     }
 
@@ -74,6 +80,8 @@ impl Call {
             past: self.past,
             mic: self.mic,
             speaker: self.speaker,
+            cleaning: self.cleaning,
+            microphone: self.microphone,
             ..Call::from_view(view)
         }
     }
@@ -124,8 +132,8 @@ impl Call {
     }
 
     /// Takes the levels of the last tenth of a second. True if anything to be seen has changed.
-    pub fn hear(&mut self, mic: f32, speaker: f32) -> bool {
-        let mic = self.mic.take(mic);
+    pub fn hear(&mut self, mic: f32, speaker: f32, talking: bool) -> bool {
+        let mic = self.mic.take_talking(mic, talking);
         self.speaker.take(speaker) || mic
     }
 }
@@ -188,9 +196,14 @@ impl Meter {
 
     /// Takes a peak (0..1 of full scale). True if the picture of it changes.
     pub fn take(&mut self, peak: f32) -> bool {
+        self.take_talking(peak, steps(peak) >= TALKING)
+    }
+
+    /// The same, where somebody who hears more than the peak says whether it is speech.
+    pub fn take_talking(&mut self, peak: f32, talking: bool) -> bool {
         let before = (self.steps, self.is_talking());
         let heard = steps(peak);
-        self.hangover = if heard >= TALKING {
+        self.hangover = if talking {
             HANGOVER
         } else {
             self.hangover.saturating_sub(1)

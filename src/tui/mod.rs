@@ -9,6 +9,7 @@ pub mod call;
 mod clip;
 pub mod devices;
 pub mod driver;
+mod echo;
 pub mod glyphs;
 pub mod keys;
 pub mod model;

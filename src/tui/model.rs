@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::api::{
-    AudioView, CallId, CallState, ContactView, Direction, HistoryView, NetworkView, RequestId,
-    RequestView, SoundDevice, Standing, Status,
+    AudioView, CallId, CallState, ContactView, Direction, EchoCancelling, HistoryView, NetworkView,
+    RequestId, RequestView, SoundDevice, Standing, Status,
 };
 use crate::peer::{PeerId, SafeText};
 use crate::tui::action::Situation;
@@ -35,6 +35,8 @@ pub struct Model {
     pub volume: Option<f32>,
     /// Microphone gain as set from here.
     pub gain: Option<f32>,
+    /// Echo cancelling as set from here.
+    pub echo_cancelling: Option<EchoCancelling>,
     pub audio: Option<AudioView>,
     /// None until the engine has looked for them.
     pub devices: Option<Vec<SoundDevice>>,
@@ -165,6 +167,7 @@ impl Model {
             muted: false,
             volume: None,
             gain: None,
+            echo_cancelling: None,
             audio: None,
             devices: None,
             came: None,

@@ -89,6 +89,9 @@ fn on_event(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Time
     if let Some((id, stats)) = stats_of(&event) {
         if let Some(call) = model.call(id) {
             call.note(stats);
+            if let Event::Stats { cleaning, .. } = event {
+                call.cleaning = cleaning;
+            }
         }
         return;
     }
@@ -106,9 +109,19 @@ fn on_event(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Time
         }
         event @ Event::Call { .. } => on_call(model, effects, event, at),
         Event::Path { call, path, .. } => on_path(model, call, path),
-        Event::Levels { call, mic, speaker } => {
+        Event::Levels {
+            call,
+            mic,
+            speaker,
+            talking,
+        } => {
             if let Some(call) = model.call(call) {
-                call.hear(mic, speaker);
+                call.hear(mic, speaker, talking);
+            }
+        }
+        Event::Microphone { call, state } => {
+            if let Some(call) = model.call(call) {
+                call.microphone = state;
             }
         }
         event @ Event::Recording { .. } => recording::take(model, event),
@@ -247,6 +260,8 @@ fn on_call(model: &mut Model, effects: &mut Vec<Effect>, event: Event, at: Times
             past: Default::default(),
             mic: Meter::default(),
             speaker: Meter::default(),
+            cleaning: crate::api::CleaningView::default(),
+            microphone: crate::api::Microphone::Fine,
         };
         if fresh.rings_here() {
             notify(model, effects, format!("{peer} calls"));

@@ -259,6 +259,7 @@ pub fn talking(model: &mut Model) {
             call: CallId(1),
             mic: 0.02,
             speaker: 0.3,
+            talking: true,
         },
     );
 }
@@ -294,6 +295,7 @@ pub fn stats(second: u64) -> Event {
         starved: false,
         playout: Playout::default(),
         audio_link_ms: None,
+        cleaning: CleaningView::default(),
     }
 }
 

@@ -142,6 +142,7 @@ fn event(model: &Model, event: &Event, quality: &mut QualityWatch) -> Option<Str
         }
         Event::Audio(audio) => devices::said(audio),
         Event::Error { why } => Some(why.clone()),
+        Event::Microphone { state, .. } => state.words().map(str::to_owned),
         Event::Request {
             request,
             removed: false,

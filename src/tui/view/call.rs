@@ -37,15 +37,16 @@ pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
 /// The pane in `height` rows: what matters least goes first where there is little room.
 pub fn lines(model: &Model, call: &Call, width: usize, height: usize) -> Vec<Line<'static>> {
     let mut blocks: Vec<(u8, Vec<Line>)> = Vec::new();
-    blocks.push((10, recording(model, call, width)));
+    blocks.push((11, recording(model, call, width)));
     if call.is_answered() {
-        blocks.push((9, meters(model, call, width)));
+        blocks.push((10, meters(model, call, width)));
+        blocks.push((9, microphone(model, call, width)));
         blocks.push((1, vec![Line::default()]));
         blocks.push((8, quality(model, call, width)));
         blocks.push((4, sparks(model, call, width)));
         blocks.push((3, counts(call, width, model)));
     } else {
-        blocks.push((9, dialling(model, call, width)));
+        blocks.push((10, dialling(model, call, width)));
     }
     blocks.push((6, others(model, call, width)));
     blocks.push((7, words(model, call, width)));
@@ -124,6 +125,17 @@ fn meters(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {
             width,
         ),
     ]
+}
+
+/// What is wrong with the microphone, if anything.
+fn microphone(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {
+    let words = call.microphone.words().into_iter();
+    words
+        .map(|words| {
+            let row = fit(words, width, model.look.glyphs.more);
+            line(model, row, Role::Alarm)
+        })
+        .collect()
 }
 
 fn talk_mark(model: &Model, meter: Meter) -> Span<'static> {
@@ -275,8 +287,12 @@ fn counts(call: &Call, width: usize, model: &Model) -> Vec<Line<'static>> {
     let link = stats.audio_link_ms.map_or(String::new(), |link| {
         format!("   sound by ssh or network: {link:.0} ms more")
     });
+    let echo = match call.cleaning.echo.words() {
+        "" => String::new(),
+        words => format!(", {words}"),
+    };
     let text = format!(
-        "voice  {} sent, {} received, {} concealed{link}",
+        "voice  {} sent, {} received, {} concealed{echo}{link}",
         stats.sent, stats.received, stats.concealed
     );
     vec![Line::raw(fit(&text, width, model.look.glyphs.more))]
