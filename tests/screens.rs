@@ -287,6 +287,25 @@ fn odd_names_do_not_shift_borders() {
 }
 
 #[test]
+fn a_line_that_carries_too_little_is_said_in_the_call() {
+    for (starved, size) in [(true, (80, 24)), (true, (60, 16)), (false, (80, 24))] {
+        let mut model = screen(UNICODE, status());
+        talking(&mut model);
+        let mut told = stats(61);
+        if let Event::Stats { starved: told, .. } = &mut told {
+            *told = starved;
+        }
+        event(&mut model, told);
+        let shown = picture(&model, size).to_string();
+        assert_eq!(
+            shown.contains("the line carries too little"),
+            starved,
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn without_colour_nothing_is_lost() {
     let mut model = SCREENS[7].1(UNICODE);
     model.look.theme = Theme::Mono;

@@ -160,6 +160,7 @@ pub fn stats_of(event: &Event) -> Option<(CallId, Stats)> {
         sent,
         received,
         audio_link_ms,
+        starved,
         ..
     } = *event
     else {
@@ -176,6 +177,7 @@ pub fn stats_of(event: &Event) -> Option<(CallId, Stats)> {
             sent,
             received,
             audio_link_ms,
+            starved,
         },
     ))
 }

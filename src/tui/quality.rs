@@ -13,6 +13,8 @@ pub struct Stats {
     pub received: u64,
     /// Round trip to a sound server on another computer.
     pub audio_link_ms: Option<f32>,
+    /// Not even the least of our voice gets through.
+    pub starved: bool,
 }
 
 /// A word for the quality.

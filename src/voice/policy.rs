@@ -156,7 +156,7 @@ fn need(loss: f32, burst: f32) -> (Level, u8) {
         ..0.005 => (Level::Nothing, 1),
         ..0.045 => (Level::Fec, 1),
         ..0.08 => (Level::One, 1),
-        ..0.25 => (Level::Two, 1),
+        ..0.15 => (Level::Two, 1),
         _ => (Level::Three, 1),
     }
 }
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(fresh(0.02, 1.0), (3, vec![], true));
         assert_eq!(fresh(0.05, 1.1), (4, vec![2], false));
         assert_eq!(fresh(0.10, 1.1), (5, vec![1, 2], false));
-        assert_eq!(fresh(0.20, 1.3), (5, vec![1, 2], false));
+        assert_eq!(fresh(0.20, 1.3), (5, vec![1, 2, 3], false));
         assert_eq!(fresh(0.30, 1.5), (5, vec![1, 2, 3], false));
         assert_eq!(fresh(0.19, 4.0), (4, vec![3, 6], false));
         assert_eq!(fresh(0.03, 4.0), (4, vec![3, 6], false));

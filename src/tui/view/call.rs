@@ -201,7 +201,9 @@ fn quality(model: &Model, call: &Call, width: usize) -> Vec<Line<'static>> {
         stats.rtt_ms,
         stats.loss * 100.0
     );
-    let facts = if 12 + long.chars().count() <= width {
+    let facts = if stats.starved {
+        " the line carries too little".to_owned()
+    } else if 12 + long.chars().count() <= width {
         long
     } else {
         short
