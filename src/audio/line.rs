@@ -167,6 +167,7 @@ impl Line {
             starved: plan.starved,
             link_ms: None,
             cleaning: self.cleaning.doing(),
+            shortages: 0,
         }
     }
 }

@@ -60,7 +60,7 @@ pub use record::Recording;
 pub use record_file::Label;
 pub use resample::RateError;
 pub use ringer::Sounds;
-pub use survey::{Attempt, Survey, Used, survey};
+pub use survey::{Attempt, Survey, Used, local_server, survey};
 pub use tones::Tone;
 pub use wav::WavError;
 
@@ -208,6 +208,8 @@ pub struct AudioStats {
     pub link_ms: Option<f32>,
     /// What is done with the own voice.
     pub cleaning: clean::Doing,
+    /// How often the device that is open now had to go without sound.
+    pub shortages: u64,
 }
 
 /// The handle of the voice thread. Dropping it ends the thread and completes a written WAV file.

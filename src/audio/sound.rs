@@ -159,6 +159,14 @@ impl Sound {
         }
     }
 
+    /// How often the device that is open now had to go without sound.
+    pub(super) fn shortages(&self) -> u64 {
+        match &self.device {
+            Device::Streams(streams) => streams.link().short(),
+            Device::Clocked(_) => 0,
+        }
+    }
+
     /// Round trip to a sound server on another computer.
     pub(super) fn round_trip(&self) -> Option<Duration> {
         match &self.device {

@@ -55,6 +55,12 @@ pub struct Used {
     pub jitter: Duration,
 }
 
+/// What ssh has to bring along to another computer so that it can use the sound of this one: the path
+/// of a socket, or `HOST:PORT`. The server is not asked.
+pub fn local_server() -> Option<String> {
+    pulse::to_forward()
+}
+
 /// ALSA lists devices that are none where there is no card.
 fn has_cards(devices: &[DeviceView]) -> bool {
     match std::fs::read_to_string("/proc/asound/cards") {

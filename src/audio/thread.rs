@@ -332,6 +332,7 @@ impl Serving {
             let mut stats = self.line.stats(now);
             stats.dropped = self.dropped + dropped - self.dropped_before;
             let link = self.sound.round_trip();
+            stats.shortages = self.sound.shortages();
             stats.link_ms = link.map(|time| time.as_secs_f32() * 1000.0);
             let _ = events.try_send(AudioEvent::Stats { call, stats });
         }

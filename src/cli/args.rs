@@ -119,6 +119,27 @@ pub struct EchoArgs {
     pub audio: Option<String>,
 }
 
+/// `twocan ssh`.
+#[derive(Clone, Debug, Args)]
+pub struct SshArgs {
+    /// Print the command instead of running it
+    #[arg(long)]
+    pub print: bool,
+    /// An option for ssh, such as Port=2222; may be repeated
+    #[arg(short = 'o', long = "option", value_name = "OPTION")]
+    pub option: Vec<String>,
+    /// The other computer, as ssh knows it
+    #[arg(value_name = "HOST")]
+    pub host: String,
+    /// What the phone there is told, such as `call anna`; without it, it shows its screen
+    #[arg(
+        value_name = "ARGS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub args: Vec<String>,
+}
+
 /// `twocan invite`.
 #[derive(Clone, Debug, Args)]
 pub struct InviteArgs {
@@ -266,6 +287,8 @@ pub enum DevicesCommand {
 pub enum DoctorCommand {
     /// What kind of network this computer is in, and how calls are carried from here
     Net(EngineArgs),
+    /// Where sound comes from and goes to, and whether the microphone hears anything
+    Audio,
 }
 
 /// `twocan config ...`.

@@ -14,8 +14,8 @@ use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcom
 
 pub use args::{
     CallArgs, ConfigCommand, ContactCommand, DevicesCommand, DoctorCommand, EchoArgs, EngineArgs,
-    IdCommand, InviteArgs, Reflect, RelayArgs, RelayCommand, RequestsCommand, Standing, Switch,
-    parse_duration, parse_rate,
+    IdCommand, InviteArgs, Reflect, RelayArgs, RelayCommand, RequestsCommand, SshArgs, Standing,
+    Switch, parse_duration, parse_rate,
 };
 pub use exit::Exit;
 
@@ -220,6 +220,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<DevicesCommand>,
     },
+    /// Run the phone on another computer, with the sound of this one
+    Ssh(SshArgs),
     /// Hear yourself two seconds later, to try the sound
     Echo(EchoArgs),
     /// The configuration file

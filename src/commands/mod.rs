@@ -26,6 +26,7 @@ mod requests;
 mod screen;
 mod setup;
 mod signals;
+mod ssh;
 mod steer;
 mod words;
 
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     let setup = Setup::new(cli.global)?;
     // These work without a home, and with a damaged configuration.
     match cli.command {
+        Some(Command::Ssh(args)) => return ssh::run(&args),
         Some(Command::Completions { shell }) => return manual::completions(shell),
         Some(Command::Man { dir }) => return manual::man(&dir),
         Some(Command::Config { command }) => return config::run(&setup, command),
@@ -102,6 +104,7 @@ async fn carry_out(setup: &Setup, command: Command) -> Result<(), Failure> {
         Command::Relay(args) => relay::run(setup, args).await,
         Command::Devices { command } => devices::run(setup, command).await,
         Command::Doctor { command } => doctor::run(setup, command).await,
+        Command::Ssh(args) => ssh::run(&args),
         Command::Echo(args) => echo::run(setup, args).await,
         Command::Config { command } => config::run(setup, command),
         Command::Completions { shell } => manual::completions(shell),

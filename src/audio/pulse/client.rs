@@ -136,7 +136,9 @@ impl Server {
                         .read()
                         .map_err(|error: ProtocolError| self.failed(error.to_string()));
                 }
-                Ok((seq, Command::Error(code))) if seq == asked => return Err(self.refused(code)),
+                Ok((seq, Command::Error(code))) if seq == asked => {
+                    return Err(self.refused(code, command));
+                }
                 _ => {}
             }
         }
@@ -207,9 +209,14 @@ impl Server {
         })
     }
 
-    fn refused(&self, code: Code) -> PulseError {
+    fn refused(&self, code: Code, command: &Command) -> PulseError {
+        let opens = matches!(
+            command,
+            Command::CreateRecordStream(_) | Command::CreatePlaybackStream(_)
+        );
         match code {
-            Code::NoEntity => PulseError::NoSuchDevice(String::new()),
+            // A name that no device can have is "invalid".
+            Code::NoEntity | Code::Invalid if opens => PulseError::NoSuchDevice(String::new()),
             Code::AccessDenied | Code::AuthKey => self.failed(
                 "refuses this user: the file ~/.config/pulse/cookie must be the same there and here"
                     .to_owned(),

@@ -36,6 +36,7 @@ use search::{Found, Origin, Surroundings};
 
 pub(super) use geometry::STEPS;
 pub(super) use report::{devices, report};
+pub(super) use search::to_forward;
 
 /// A sound server cannot be used.
 #[derive(Debug, thiserror::Error)]

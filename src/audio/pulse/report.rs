@@ -18,10 +18,11 @@ pub(in crate::audio) fn devices(server: Option<&str>) -> Result<Vec<DeviceView>,
     listed(&mut found.server, &info)
 }
 
-/// Which servers were tried, and what the first one that answers is.
-pub(in crate::audio) fn report(
-    server: Option<&str>,
-) -> (Vec<Attempt>, Result<(Used, Vec<DeviceView>), PulseError>) {
+/// What the first server that answers is and has, or why there is none.
+pub(in crate::audio) type Described = Result<(Used, Vec<DeviceView>), PulseError>;
+
+/// Which servers were tried, and what came of it.
+pub(in crate::audio) fn report(server: Option<&str>) -> (Vec<Attempt>, Described) {
     let here = Surroundings::here(server);
     let mut tried = Vec::new();
     let found = search(&here, &mut tried);

@@ -170,6 +170,24 @@ pub(super) fn candidates(here: &Surroundings) -> Vec<Candidate> {
     all
 }
 
+/// The first server of this computer that is there, or that was named, as ssh forwards it.
+pub(in crate::audio) fn to_forward() -> Option<String> {
+    let here = Surroundings {
+        by_ssh: false,
+        ..Surroundings::here(None)
+    };
+    let all = candidates(&here).into_iter();
+    let mut there = all.filter_map(|one| match one.address {
+        Ok(Address::Path(path)) => path.exists().then(|| path.display().to_string()),
+        Ok(Address::Tcp { host, port, .. }) => Some(match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        }),
+        Err(_) => None,
+    });
+    there.next()
+}
+
 fn candidate(here: &Surroundings, text: &str, origin: Origin) -> Candidate {
     let (machine, rest) = match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         Some((machine, rest)) => (Some(machine), rest),

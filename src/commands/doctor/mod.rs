@@ -1,8 +1,10 @@
-//! `twocan doctor net`: what kind of network this computer is in, and what that means for calls.
+//! `twocan doctor net`: what kind of network this computer is in, and what that means for calls; and
+//! `twocan doctor audio`: the same of its sound.
 //!
 //! It really asks: through a node and a UDP port of its own, beside a phone that may be running.
 
 mod asking;
+mod audio;
 mod findings;
 mod judge;
 mod words;
@@ -20,6 +22,7 @@ use super::{host, log, out};
 pub async fn run(setup: &Setup, command: DoctorCommand) -> Result<(), Failure> {
     match command {
         DoctorCommand::Net(args) => net(setup, args).await,
+        DoctorCommand::Audio => audio::run(setup).await,
     }
 }
 
