@@ -122,16 +122,20 @@ fn micros(time: u64) -> Duration {
 }
 
 #[test]
-fn a_quiet_line_loses_nothing_and_waits_for_the_target_only() {
+fn a_quiet_line_loses_nothing_and_waits_for_no_more_than_at_the_start() {
     let mut line = Line::new();
     for number in 0..500 {
         line.send(number, 3_000 + number * FRAME);
     }
     line.play(500 * FRAME, FRAME);
-    assert_eq!(line.frames(), (0..499).collect::<Vec<_>>());
+    assert_eq!(line.frames(), (0..498).collect::<Vec<_>>());
     assert_eq!(line.gaps(), 0);
     let stats = line.stats();
-    assert!((10..=20).contains(&stats.depth.as_millis()), "{stats:?}");
+    assert!((30..=40).contains(&stats.depth.as_millis()), "{stats:?}");
+    // All beyond the target may be taken out of the sound.
+    assert_eq!(stats.target.as_millis(), 10);
+    let excess = line.jitter.excess().as_millis();
+    assert!((18..=30).contains(&excess), "{excess} ms");
     assert_eq!(
         (stats.loss, stats.late, stats.jitter),
         (0.0, 0, Duration::ZERO)
@@ -159,7 +163,7 @@ fn the_first_frames_may_come_in_any_order() {
         jitter.push(seq, &[seq as u8], micros(0));
     }
     for expected in 0..3u8 {
-        let now = micros(10_000 + u64::from(expected) * FRAME);
+        let now = micros(30_000 + u64::from(expected) * FRAME);
         assert_eq!(jitter.pop(now), Pull::Play(&[expected]));
     }
 }
@@ -171,7 +175,7 @@ fn numbers_wrap_around_at_any_place() {
         for number in first..first + 200 {
             line.send(number, (number - first) * FRAME);
         }
-        line.play(200 * FRAME, FRAME);
+        line.play(202 * FRAME, FRAME);
         assert_eq!(line.frames(), (first..first + 200).collect::<Vec<_>>());
     }
 }
@@ -202,7 +206,7 @@ fn lost_frames_are_concealed_and_cost_no_delay() {
     assert_eq!(line.stats().concealed, 100);
     let stats = line.stats();
     assert!((stats.loss - 0.1).abs() < 0.025, "{stats:?}");
-    assert!(stats.depth.as_millis() <= 20, "{stats:?}");
+    assert!(stats.depth.as_millis() <= 40, "{stats:?}");
 }
 
 #[test]

@@ -89,6 +89,13 @@ impl Delay {
         micros(self.target - self.fastest())
     }
 
+    /// Enough frames have come to judge the line by: few if they come as evenly as they were sent.
+    pub(super) fn is_known(&self) -> bool {
+        let slowest = self.extreme(|part| part.slowest).max();
+        let is_even = slowest.is_some_and(|slowest| slowest - self.fastest() < EVEN);
+        self.samples >= if is_even { KNOWN } else { KNOWN_UNEVEN }
+    }
+
     /// The wait that 95 % of the frames would need.
     pub(super) fn quantile(&self) -> Duration {
         micros(self.within(0.95))
@@ -114,7 +121,7 @@ impl Delay {
         self.within(0.5) + width * BELL / 10
     }
 
-    /// The cheapest wait, bounded by the slowest frame of late: that is what makes the delay come
+    /// The cheapest wait, bounded by twice that of the slowest frame of late: that is what makes the delay come
     /// down soon after a trouble, which the histogram remembers for longer.
     fn best(&self) -> i64 {
         let mut late = 0.0;
@@ -130,12 +137,9 @@ impl Delay {
         let slowest = self.extreme(|part| part.slowest).max();
         let wanted = self.base + best.1.max(self.bell().min(MOST));
         let fastest = self.fastest();
-        let needed = slowest.map_or(wanted, |slowest| {
-            wanted.min(slowest + (slowest - fastest) / CAP)
-        });
-        // The first frames of a line say little about it.
-        let unknown = (START * (1.0 - self.samples / KNOWN).max(0.0)) as i64;
-        needed.max(self.fastest() + self.floor.max(unknown))
+        let needed = slowest.map_or(wanted, |slowest| wanted.min(slowest + (slowest - fastest)));
+        let least = if self.is_known() { 0 } else { START };
+        needed.max(self.fastest() + self.floor.max(least))
     }
 
     fn fastest(&self) -> i64 {
@@ -200,17 +204,18 @@ const MOST: i64 = 300_000;
 /// What a frame that is not there is worth, in microseconds of waiting.
 const PRICE: f32 = 4_000_000.0;
 
-/// What the first frame waits, in microseconds ...
-const START: f32 = 10_000.0;
+/// What frames wait before the line is known, in microseconds ...
+const START: i64 = 30_000;
 
-/// ... and after how many frames that is no reason to wait any more.
-const KNOWN: f32 = 25.0;
+/// ... which is after so many of them if they come within so many microseconds, ...
+const KNOWN: f32 = 10.0;
+const EVEN: i64 = 5_000;
+
+/// ... and after two seconds of them otherwise.
+const KNOWN_UNEVEN: f32 = 100.0;
 
 /// How many tenths of a bell's width above its middle frames are played: 0.1 % come later.
 const BELL: i64 = 31;
-
-/// The wait may be longer than the slowest frame of late by one part in so many.
-const CAP: i64 = 4;
 
 /// Weight of the newest frame: half of what is known is older than 3.5 s.
 const NEW: f32 = 0.004;

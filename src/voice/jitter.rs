@@ -201,16 +201,18 @@ impl Jitter {
     /// How much too late frames are played: this much sound may be taken out. Zero unless both the
     /// frames of the last third of a second and the newest one had it to spare.
     pub fn excess(&self) -> Duration {
-        let target = self.delay.target();
-        let slack = self.delay.wait().as_micros() as i64 / SLACK;
-        let spare = self.earliest().saturating_sub(target + slack);
+        let target = self.delay.target() + self.slack();
+        let spare = self.earliest().saturating_sub(target);
         let newest = self.taken[TAKEN - 1].saturating_sub(self.newest_came);
-        Duration::from_micros(u64::try_from(spare.min(newest)).unwrap_or(0))
+        let is_known = self.delay.is_known();
+        let excess = u64::try_from(spare.min(newest)).unwrap_or(0);
+        Duration::from_micros(if is_known { excess } else { 0 })
     }
 
     /// How much too early frames are played: so much sound should be put in.
     pub fn lack(&self) -> Duration {
-        let lack = self.delay.target().saturating_sub(self.earliest());
+        let target = self.delay.target() - self.slack();
+        let lack = target.saturating_sub(self.earliest());
         Duration::from_micros(u64::try_from(lack).unwrap_or(0))
     }
 
@@ -236,7 +238,7 @@ impl Jitter {
             self.bridged = 1;
             self.shift(self.half());
         }
-        let late = (taken - self.delay.target()) / self.half();
+        let late = (taken + self.frame() - self.delay.target()) / self.half();
         let late = u32::try_from(late).unwrap_or(0);
         self.trim = late.min(self.bridged).min(2);
         self.bridged -= self.trim;
@@ -421,6 +423,11 @@ impl Jitter {
                 *taken += later;
             }
         }
+    }
+
+    /// What is left alone of a wait that changes a little all the time.
+    fn slack(&self) -> i64 {
+        self.delay.wait().as_micros() as i64 / SLACK
     }
 
     fn frame(&self) -> i64 {

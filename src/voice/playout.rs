@@ -191,12 +191,16 @@ impl Playout {
         let haste = (spare as f32 / HASTE).min(1.0);
         let gate = self.gate(spare, haste);
         let sound = &mut self.sound[PAST..PAST + self.held];
-        let Some(cut) = stretch::shorter(sound, SHORTEST, spare, haste) else {
+        let at_once = spare.min(LONGEST).min(sound.len() - FADE);
+        let cut = stretch::plain(sound, 0, at_once);
+        let cut = match cut.filter(|cut| self.noise.is_quiet(cut.power)) {
+            Some(cut) => Some(cut),
+            None if gate < NEVER => stretch::shorter(sound, SHORTEST, spare, haste),
+            None => None,
+        };
+        let Some(cut) = cut.filter(|cut| is_good(&self.noise, cut, gate)) else {
             return;
         };
-        if cut.likeness < gate && !self.noise.is_quiet(cut.power) {
-            return;
-        }
         self.held = stretch::shorten(sound, cut);
         let blocks = cut.by.saturating_sub(before).div_ceil(BLOCK);
         self.note(cut, -(cut.by as i64), -((blocks * BLOCK) as i64));
@@ -205,12 +209,18 @@ impl Playout {
     fn lengthen(&mut self, before: usize, lack: usize) {
         let gate = self.gate(lack, lack as f32 / HASTE);
         let length = PAST + self.held;
-        let Some(cut) = stretch::longer(&self.sound[..length], PAST, SHORTEST, LONGEST) else {
+        let sound = &self.sound[..length];
+        // What is asked for next comes a block later only when this is longer than a block.
+        let step = (BLOCK - before).max(SHORTEST);
+        let cut = stretch::plain(sound, PAST + before, PAST + before - step);
+        let cut = match cut.filter(|cut| self.noise.is_quiet(cut.power)) {
+            Some(cut) => Some(cut),
+            None if gate < NEVER => stretch::longer(sound, PAST, SHORTEST, LONGEST),
+            None => None,
+        };
+        let Some(cut) = cut.filter(|cut| is_good(&self.noise, cut, gate)) else {
             return;
         };
-        if cut.likeness < gate && !self.noise.is_quiet(cut.power) {
-            return;
-        }
         self.held = stretch::lengthen(self.sound.as_mut_slice(), length, cut) - PAST;
         let blocks = (before + cut.by) / BLOCK;
         self.note(cut, cut.by as i64, (blocks * BLOCK) as i64);
@@ -237,6 +247,10 @@ impl Playout {
 
 fn is_bridged(decoder: &mut impl Decode, sound: &mut [f32; FRAME]) -> bool {
     decoder.conceal(sound)
+}
+
+fn is_good(noise: &Noise, cut: &Cut, gate: f32) -> bool {
+    cut.likeness >= gate || noise.is_quiet(cut.power)
 }
 
 fn samples(time: Duration) -> usize {

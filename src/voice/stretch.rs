@@ -47,6 +47,18 @@ pub fn longer(sound: &[f32], from: usize, least: usize, most: usize) -> Option<C
     best
 }
 
+/// The cut at `at` that goes on at `other`, however that sounds; its power is that of all between.
+pub fn plain(sound: &[f32], at: usize, other: usize) -> Option<Cut> {
+    let between = sound.get(at.min(other)..at.max(other) + FADE)?;
+    let sum: f32 = between.iter().map(|sample| sample * sample).sum();
+    Some(Cut {
+        at,
+        by: at.abs_diff(other),
+        likeness: compare(sound, at, other, 1).0,
+        power: sum / between.len() as f32,
+    })
+}
+
 /// Takes [`Cut::by`] samples out. What is left stands at the front; the new length is returned.
 pub fn shorten(sound: &mut [f32], cut: Cut) -> usize {
     let length = sound.len();
