@@ -23,7 +23,7 @@ pub(super) struct Canceller {
 }
 
 impl Canceller {
-    /// Allocates all it will ever need.
+    /// Allocates what lasts; some buffers of a block are made anew each time.
     pub(super) fn new() -> Canceller {
         Canceller {
             inner: BlockProcessor::new(&tuned(), 16_000, 1, 1),

@@ -37,6 +37,10 @@ impl Floor {
 
     /// Takes the level of the next 20 ms, in dB.
     pub(super) fn note(&mut self, level: f32) {
+        // Zeros are no noise, but a device that has not begun, or a gate in it.
+        if level <= SILENCE {
+            return;
+        }
         if self.smooth == 0.0 {
             self.smooth = level;
         }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::audio::clean::Echo;
 use crate::audio::clean::canceller::Canceller;
 use crate::audio::clean::cleaner::{Cleaner, FRAME};
 use crate::audio::clean::fade::Fade;
@@ -10,6 +9,7 @@ use crate::audio::clean::level::{Floor, SILENCE, decibels};
 use crate::audio::clean::noise::Noise;
 use crate::audio::clean::presence::{Heard, Now, Presence};
 use crate::audio::clean::rate::{Down, Up};
+use crate::audio::clean::{Echo, tame};
 use crate::audio::codec::SAMPLES;
 use crate::config::EchoCancelling;
 
@@ -137,9 +137,15 @@ impl Room {
             return;
         };
         let mut cancelled = *sound;
+        let left = canceller.near(&mut cancelled);
+        if !left.linear.is_finite() || cancelled.iter().any(|sample| !sample.is_finite()) {
+            // It would never come back to numbers by itself.
+            *canceller = Canceller::new();
+            return;
+        }
         self.heard = self.presence.note(Now {
             near: decibels(sound.as_slice()),
-            left: canceller.near(&mut cancelled),
+            left,
             far: self.far.level,
             floor: self.floor.level(),
             far_speaks: self.far.speaks(),
@@ -184,6 +190,7 @@ impl Far {
                 return;
             }
             self.filled = 0;
+            tame(&mut self.pending);
             let mut slow = [0.0; FRAME / 2];
             self.down.turn(&self.pending, &mut slow);
             self.level = decibels(&slow);

@@ -212,7 +212,7 @@ mod tests {
         let mut test = SelfTest::default();
         let cut = |every: u32| {
             move |frame: u32| Seen {
-                cut: if frame % every == 0 { 10 } else { 0 },
+                cut: if frame.is_multiple_of(every) { 10 } else { 0 },
                 ..SILENT
             }
         };
