@@ -305,7 +305,7 @@ impl Audio {
         let (taps, tapped) = sync_channel(TAPS);
         let (placed, place) = watch::channel(thread::planned_place(&settings.backend));
         let began = now();
-        let tones = Tones::of(&settings);
+        let tones = Tones::start(&settings, move || now().saturating_duration_since(began))?;
         let urgent = Arc::new(Notify::new());
         let ways = thread::Ways {
             urgent: urgent.clone(),
@@ -351,6 +351,7 @@ impl Audio {
             wanted.serving = Some(mic.call());
             wanted.opening = Some(mic);
         });
+        self.place_tones();
     }
 
     /// Stops serving this call and closes the devices.
@@ -361,6 +362,7 @@ impl Audio {
                 wanted.opening = None;
             }
         });
+        self.place_tones();
     }
 
     /// Sends silence in the place of the microphone, or the microphone again.

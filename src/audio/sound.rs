@@ -96,7 +96,6 @@ impl Sound {
     }
 
     /// A loudspeaker alone: no microphone is opened. By name, or the system's choice.
-    #[allow(dead_code, reason = "for the ringer")]
     pub(super) fn speaker(server: Option<String>, name: Option<String>, now: Duration) -> Sound {
         let keeper = Keeper::start(Wish {
             server,
