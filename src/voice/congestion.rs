@@ -126,6 +126,8 @@ impl Congestion {
     fn try_less(&mut self, report: &Report, rate: usize, now: Duration) {
         match self.trial {
             Trial::Above(loss) if report.loss > loss => self.trial = Trial::At(now + STEADY),
+            // Bursts come and go: four seconds without one prove nothing.
+            Trial::At(at) if now >= at && report.burst > BURSTY => self.trial = Trial::At(at),
             Trial::At(at) if now >= at && report.recent > SUSPECT && rate > 0 => {
                 self.ceiling = rate.saturating_sub(2);
                 self.trial = Trial::Until(now + TRIAL, report.recent.max(report.loss));
@@ -179,6 +181,9 @@ const EFFECT: Duration = Duration::from_millis(2500);
 
 /// Later than this loss has other reasons than a step.
 const BLAMED: Duration = Duration::from_secs(8);
+
+/// Mean losses in a row from which on loss is no subject for a trial.
+const BURSTY: f32 = 2.2;
 
 /// Loss that may be our own.
 const SUSPECT: f32 = 0.12;

@@ -150,7 +150,7 @@ impl Default for Policy {
 /// What a line needs, and how far apart the copies have to be.
 fn need(loss: f32, burst: f32) -> (Level, u8) {
     let is_bursty = burst >= BURSTY && loss >= 0.01;
-    let spread = (burst * 0.75).round().clamp(2.0, 4.0) as u8;
+    let spread = (burst * 0.75).round().clamp(2.0, MOST_SPREAD) as u8;
     match loss {
         _ if is_bursty => (Level::Two, spread),
         ..0.005 => (Level::Nothing, 1),
@@ -175,6 +175,9 @@ const LEAST_WITH_FEC: u32 = 16;
 
 /// Mean losses in a row from which on they count as bursts. Random loss of 30 % has 1.4.
 const BURSTY: f32 = 2.2;
+
+/// Most frames between two copies: the far side waits for the last one, 120 ms.
+const MOST_SPREAD: f32 = 3.0;
 
 /// A copy may be so far back.
 const FURTHEST: u8 = 6;
