@@ -4,21 +4,31 @@
 //! leaves this computer: what goes missing here is missing because of the sound, not of the line.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::audio::{Audio, AudioError, AudioEvent, Settings};
+use crate::audio::{Audio, AudioError, AudioEvent, Settings, now};
 use crate::phone::types::{CallId, Frame, OpenMic};
+
+/// What the sound side tells, and how long a frame was held that went back last: from the moment at
+/// which it was recorded until the jitter buffer got it.
+#[derive(Debug)]
+pub struct EchoEvent {
+    pub sound: AudioEvent,
+    pub held: Duration,
+}
 
 /// Runs until whoever listens to `heard` is gone. `heard` gets all that the sound side tells but
 /// the frames; what it has no room for is dropped.
 ///
 /// # Errors
 /// When the sound side cannot be started. A device that cannot be opened is an event.
-pub async fn echo(settings: Settings, heard: mpsc::Sender<AudioEvent>) -> Result<(), AudioError> {
+pub async fn echo(settings: Settings, heard: mpsc::Sender<EchoEvent>) -> Result<(), AudioError> {
     let (audio, mut events) = Audio::start(settings)?;
     audio.open(OpenMic::for_local_echo(ECHO));
-    let mut waiting = VecDeque::<Frame>::with_capacity(DELAY + 1);
+    let mut waiting = VecDeque::<(Frame, Instant)>::with_capacity(DELAY + 1);
+    let mut held = Duration::ZERO;
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
@@ -26,17 +36,18 @@ pub async fn echo(settings: Settings, heard: mpsc::Sender<AudioEvent>) -> Result
         };
         match event {
             None => return Ok(()),
-            Some(AudioEvent::Frame(_, frame, _)) => {
-                waiting.push_back(frame);
+            Some(AudioEvent::Frame(_, frame, at)) => {
+                waiting.push_back((frame, at));
                 if waiting.len() > DELAY
-                    && let Some(frame) = waiting.pop_front()
+                    && let Some((frame, at)) = waiting.pop_front()
                 {
+                    held = now().saturating_duration_since(at);
                     audio.push(ECHO, frame);
                 }
             }
-            Some(other) => {
+            Some(sound) => {
                 // Levels come again in a moment; a listener that is slow misses some.
-                let _ = heard.try_send(other);
+                let _ = heard.try_send(EchoEvent { sound, held });
             }
         }
     }

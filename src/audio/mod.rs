@@ -52,7 +52,7 @@ pub use chain::{BLOCK, Chain};
 pub use clean::{Choices, Microphone};
 pub use codec::{CodecError, Decoder, Encoder, RATE, SAMPLES};
 pub use device::DeviceError;
-pub use echo::echo;
+pub use echo::{EchoEvent, echo};
 pub use list::{DeviceView, devices};
 pub use parrot::Parrot;
 pub use place::{Choice, Place, Trouble};

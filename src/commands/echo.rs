@@ -4,7 +4,7 @@ use std::future;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use twocan::audio::{AudioError, AudioEvent, AudioStats, echo};
+use twocan::audio::{AudioError, AudioEvent, AudioStats, EchoEvent, echo};
 use twocan::cli::{EchoArgs, Exit};
 use twocan::config::Overrides;
 use twocan::tui::SoundTest;
@@ -74,7 +74,10 @@ pub fn sound_test(settings: twocan::audio::Settings) -> SoundTest {
                 () = send.closed() => None,
             };
             match event {
-                Some(AudioEvent::Levels { mic, .. }) => drop(send.try_send(mic)),
+                Some(EchoEvent {
+                    sound: AudioEvent::Levels { mic, .. },
+                    ..
+                }) => drop(send.try_send(mic)),
                 Some(_) => {}
                 None => return,
             }
@@ -99,8 +102,9 @@ struct Meter {
 }
 
 impl Meter {
-    fn take(&mut self, event: AudioEvent) -> Result<(), Failure> {
-        match event {
+    fn take(&mut self, event: EchoEvent) -> Result<(), Failure> {
+        let EchoEvent { sound, held } = event;
+        match sound {
             AudioEvent::Frame(..)
             | AudioEvent::Report(..)
             | AudioEvent::RecordingLost { .. }
@@ -115,7 +119,7 @@ impl Meter {
                     std::mem::take(&mut self.mic),
                     std::mem::take(&mut self.speaker),
                 );
-                self.print(mic, speaker, &stats)
+                self.print(mic, speaker, held, &stats)
             }
             AudioEvent::Lost { why } => {
                 out::say(format!("no sound: {why}"));
@@ -137,19 +141,30 @@ impl Meter {
         }
     }
 
-    fn print(&self, mic: f32, speaker: f32, stats: &AudioStats) -> Result<(), Failure> {
+    fn print(
+        &self,
+        mic: f32,
+        speaker: f32,
+        held: Duration,
+        stats: &AudioStats,
+    ) -> Result<(), Failure> {
+        // Nothing has come back in the first two seconds.
+        let delay = held.as_secs_f32() * 1000.0 + stats.buffer_ms;
+        let delay = (!held.is_zero()).then_some(delay);
+        let dropped = stats.dropped + stats.late + stats.skipped;
         if self.json {
             return out::json(&serde_json::json!({
                 "mic": mic, "speaker": speaker, "jitter_ms": stats.jitter_ms,
                 "buffer_ms": stats.buffer_ms, "loss": stats.loss, "concealed": stats.concealed,
+                "delay_ms": delay, "dropped": dropped,
             }));
         }
         let bar = |level: f32| "#".repeat((level.clamp(0.0, 1.0) * BAR) as usize);
         out::line(format!(
-            "microphone [{:<20}]  loudspeaker [{:<20}]  buffer {:.0} ms, {} concealed",
+            "microphone [{:<20}]  loudspeaker [{:<20}]  delay {} ms, {dropped} dropped, {} concealed",
             bar(mic),
             bar(speaker),
-            stats.buffer_ms,
+            delay.map_or("?".to_owned(), |delay| format!("{delay:.0}")),
             stats.concealed
         ))
     }

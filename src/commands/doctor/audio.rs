@@ -100,7 +100,7 @@ async fn listen(settings: Settings) -> Result<Heard, Failure> {
     let mut heard = Heard::default();
     let opened = timeout(OPENING, async {
         while let Some(event) = told.recv().await {
-            match event {
+            match event.sound {
                 AudioEvent::Restored { place } => {
                     heard.place = Some(place.to_string());
                     return;
@@ -122,7 +122,7 @@ async fn listen(settings: Settings) -> Result<Heard, Failure> {
         loop {
             tokio::select! {
                 () = &mut until => break,
-                Some(event) = told.recv() => note(&mut heard, event),
+                Some(event) = told.recv() => note(&mut heard, event.sound),
             }
         }
     }
