@@ -132,6 +132,10 @@ pub enum AudioError {
 
 /// What the sound side has to tell.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "frames are the most frequent by far and must not be allocated"
+)]
 pub enum AudioEvent {
     /// The next 20 ms of the microphone, for the call that it is open for, and when they were
     /// complete.

@@ -190,6 +190,10 @@ pub struct Report {
 
 /// Everything that can happen to the phone.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "frames are the most frequent by far and must not be allocated"
+)]
 pub enum Input<'a> {
     Request(RequestId, Command),
     Receive(Path, &'a [u8]),

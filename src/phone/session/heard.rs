@@ -6,6 +6,10 @@ use crate::phone::types::{Frame, Report};
 
 /// What the session tells its owner.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "frames are the most frequent by far and must not be allocated"
+)]
 pub enum Heard {
     /// Fresh quantum-safe keys stand and both ends have proven who they are.
     Up,
