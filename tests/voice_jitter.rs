@@ -264,6 +264,20 @@ fn a_sender_that_starts_over_is_heard_again() {
 }
 
 #[test]
+fn a_sender_may_step_down_for_as_long_as_it_likes() {
+    let mut jitter = new();
+    // As far down as a number can mean, and long enough in a row to be taken for a new start. There
+    // is room for 2^32 frames below the first.
+    for step in 0..(1u32 << 17) + 10 {
+        let seq = if step % 2 == 0 { 0 } else { 0x8000 };
+        for _ in 0..10 {
+            jitter.push(seq, &[1; 9], Duration::ZERO);
+        }
+    }
+    assert_eq!(jitter.pop(micros(400_000)), Pull::Play(&[1; 9]));
+}
+
+#[test]
 fn a_copy_fills_a_hole_if_it_comes_in_time() {
     let mut line = Line::new();
     line.back = Some(2);

@@ -394,7 +394,7 @@ fn stretched_speech_has_no_clicks() {
         steps.fold(0.0, f32::max)
     };
     let allowed = steepest(vowel()) * 1.3;
-    let holes = |part: &&[f32]| !part.iter().any(|sample| *sample == 0.0);
+    let holes = |part: &&[f32]| !part.contains(&0.0);
     let parts = call.heard[48_000..].chunks(BLOCK);
     let worst = parts.filter(holes).map(steepest).fold(0.0, f32::max);
     assert!(worst <= allowed, "a step of {worst}, said {allowed}");
@@ -466,7 +466,7 @@ fn a_packet_that_cannot_be_decoded_is_bridged() {
         fn conceal(&mut self, sound: &mut [f32]) -> bool {
             self.0 += 1;
             sound.fill(0.25);
-            self.0 % 2 == 0
+            self.0.is_multiple_of(2)
         }
     }
     let (mut playout, mut decoder) = (new(), Broken(0));

@@ -136,7 +136,7 @@ impl Jitter {
             Some(Origin::Copy) => self.meter.arrived(number, now),
             None => self.take(number, payload, now),
         }
-        let before = number - 1;
+        let before = number.saturating_sub(1);
         if (self.settings.mends)(payload) && (self.started || before >= self.next) {
             self.ring.mend(before);
             self.learn(before, MENDED, now);
