@@ -330,6 +330,25 @@ fn copies_are_waited_for_while_they_repair_and_not_after() {
 }
 
 #[test]
+fn the_farthest_of_the_copies_is_waited_for_under_random_loss() {
+    let mut call = Call::new(speech());
+    call.backs = vec![1, 2];
+    let mut line = |random: &mut Random, number: u64| {
+        let delay = quiet(random, number);
+        delay.filter(|_| !random.loses(0.1))
+    };
+    call.run(0..5, &mut line);
+    let before = call.stats();
+    call.run(5..125, &mut line);
+    let stats = call.stats();
+    // One in a thousand is lost with both of its copies: 6 of 6000.
+    let concealed = stats.concealed - before.concealed;
+    assert!(concealed <= 12, "{concealed}: {stats:?}");
+    let moved = stats.stretched - before.stretched;
+    assert!(moved.as_millis() <= 60, "{moved:?}");
+}
+
+#[test]
 fn one_frame_in_a_hundred_is_not_worth_waiting_for_a_far_copy() {
     let mut call = Call::new(speech());
     call.backs = vec![10];

@@ -4,8 +4,10 @@
 //! or that of the first copy, or of the packet after it when that can repair it. These moments go
 //! into a histogram that forgets, and the wait is chosen where waiting longer costs more than it
 //! saves: 1 % of the frames being there in time is worth 40 ms (WebRTC's NetEq weighs the same way in
-//! `reorder_optimizer.cc`, for reordering only). So the wait covers jitter, the
-//! distance to a copy while copies repair something, and no more than pays.
+//! `reorder_optimizer.cc`, for reordering only). So the wait covers jitter, and no more than pays.
+//!
+//! Copies cannot wait until the histogram has learned them, and forgets them between two losses:
+//! while enough is lost that copies may bring back, the farthest of them is waited for.
 
 use std::time::Duration;
 
@@ -23,14 +25,22 @@ pub(super) struct Delay {
     filling: u64,
     /// The least wait above the fastest frame.
     floor: i64,
+    /// Copies are worth their wait.
+    is_repairing: bool,
     target: i64,
 }
 
-/// The extremes of a quarter of a second.
+/// What a quarter of a second had.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     fastest: i64,
     slowest: i64,
+    /// Frames by which the newest one has moved on.
+    frames: i64,
+    /// Those of them that did not come, as far as copies could bring them back.
+    missing: i64,
+    /// How long after its frame the farthest copy was sent.
+    reach: i64,
 }
 
 impl Delay {
@@ -42,6 +52,7 @@ impl Delay {
             recent: [NOTHING; PARTS],
             filling: 0,
             floor: floor.as_micros() as i64,
+            is_repairing: false,
             target: 0,
         }
     }
@@ -51,6 +62,33 @@ impl Delay {
         *self.buckets = [0.0; BUCKETS];
         self.samples = 0.0;
         self.recent = [NOTHING; PARTS];
+        self.is_repairing = false;
+    }
+
+    /// A packet has come that is `ahead` frames of `frame` microseconds after the newest one before.
+    /// One that was overtaken is no longer missing.
+    pub(super) fn moved_on(&mut self, ahead: i64, frame: i64, now: Duration) {
+        let reach = self.reach() / frame;
+        let part = self.part(now);
+        part.frames += ahead.max(0);
+        part.missing += match ahead {
+            ..0 => -1,
+            _ => (ahead - 1).clamp(0, reach),
+        };
+        let sum = |of: fn(&Part) -> i64| self.recent.iter().map(of).sum::<i64>();
+        let (frames, missing) = (sum(|part| part.frames), sum(|part| part.missing));
+        let worth = PRICE * missing as f32 / frames.max(FEW) as f32;
+        // What is given back has to be learned again: rather not.
+        let price = self.reach() as f32 * if self.is_repairing { 0.5 } else { 1.0 };
+        self.is_repairing = missing > 0 && worth >= price;
+    }
+
+    /// A copy has come that was sent so many microseconds after its frame.
+    pub(super) fn copied(&mut self, after: i64, now: Duration) {
+        if after <= MOST {
+            let part = self.part(now);
+            part.reach = part.reach.max(after);
+        }
     }
 
     /// A frame's own packet has come.
@@ -139,7 +177,20 @@ impl Delay {
         let fastest = self.fastest();
         let needed = slowest.map_or(wanted, |slowest| wanted.min(slowest + (slowest - fastest)));
         let least = if self.is_known() { 0 } else { START };
-        needed.max(self.fastest() + self.floor.max(least))
+        let needed = needed.max(fastest + self.floor.max(least));
+        match self.reach() {
+            reach @ 1.. if self.is_repairing => {
+                let copies = self.within(0.5) + BUCKET + reach;
+                needed.max(self.base + copies.min(MOST))
+            }
+            _ => needed,
+        }
+    }
+
+    /// How long after its frame the farthest copy of late was sent, in microseconds.
+    fn reach(&self) -> i64 {
+        let reaches = self.recent.iter().map(|part| part.reach);
+        reaches.max().unwrap_or(0)
     }
 
     fn fastest(&self) -> i64 {
@@ -223,7 +274,13 @@ const NEW: f32 = 0.004;
 const NOTHING: Part = Part {
     fastest: i64::MAX,
     slowest: i64::MIN,
+    frames: 0,
+    missing: 0,
+    reach: 0,
 };
+
+/// So few frames say too little about how many are lost: two seconds of them.
+const FEW: i64 = 100;
 
 /// "Of late" are 12 quarters of a second.
 const PARTS: usize = 12;

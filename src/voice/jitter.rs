@@ -133,7 +133,10 @@ impl Jitter {
                 return;
             }
             // Its copy was faster, and is as good.
-            Some(Origin::Copy) => self.meter.arrived(number, now),
+            Some(Origin::Copy) => {
+                self.meter.arrived(number, now);
+                self.move_on(number, now);
+            }
             None => self.take(number, payload, now),
         }
         let before = number.saturating_sub(1);
@@ -152,6 +155,7 @@ impl Jitter {
             return;
         }
         self.meter.copy(back, now);
+        self.delay.copied(i64::from(back) * self.frame(), now);
         self.learn(number, 1.0, now);
         if number < self.next && !self.started {
             self.next = number;
@@ -353,6 +357,7 @@ impl Jitter {
         self.meter.arrived(number, now);
         let at = self.since_sent(number, now);
         self.delay.arrived(at, now);
+        self.move_on(number, now);
         // What has queued up behind a late frame says nothing new about the line.
         let apart = now.saturating_sub(self.last_came).as_micros() as i64;
         let is_queued = number == self.newest + 1 && apart < self.frame() / 4;
@@ -366,6 +371,12 @@ impl Jitter {
         if self.state == State::New || is_over {
             self.state = State::Filling(now + self.delay.wait());
         }
+    }
+
+    /// The packet of frame `number` has come.
+    fn move_on(&mut self, number: u64, now: Duration) {
+        let ahead = number as i64 - self.newest as i64;
+        self.delay.moved_on(ahead, self.frame(), now);
     }
 
     /// Frame `number` could be played from now on, as good (0..=1) as that is.
