@@ -15,7 +15,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 use twocan::api::CallId;
 use twocan::audio::{
-    Audio, AudioEvent, Backend, Choice, Encoder, Place, SAMPLES, Settings, devices, survey,
+    Audio, AudioEvent, Backend, Choice, Choices, Encoder, Place, SAMPLES, Settings, devices, survey,
 };
 use twocan::phone::types::{Frame, OpenMic};
 
@@ -190,6 +190,8 @@ impl Call {
         };
         let settings = Settings {
             server: Some(address(socket)),
+            // What is played comes back through the monitor of the sink: that is an echo.
+            cleaning: Choices::NOTHING,
             ..Settings::new(backend)
         };
         let (audio, events) = Audio::start(settings).expect("a voice thread");
