@@ -19,6 +19,8 @@ pub(super) struct Presence {
     held: u32,
     /// Frames since the last proof in which an echo should have been heard.
     unheard: u32,
+    /// Frames of far speech before anything was known.
+    unproven: u32,
     together: Together,
 }
 
@@ -38,6 +40,7 @@ impl Presence {
             recent: Left::default(),
             held: 0,
             unheard: 0,
+            unproven: 0,
             together: Together::new(),
         }
     }
@@ -49,8 +52,9 @@ impl Presence {
             self.recent.before = self.recent.before * KEPT + now.left.before;
             self.recent.linear = self.recent.linear * KEPT + now.left.linear;
             self.held = (self.held + 1).min(ENOUGH);
-            // Only a quiet microphone says that there is no echo: in a loud one, the owner's voice
-            // may cover it.
+            self.unproven += u32::from(self.heard == Heard::Unknown);
+            // Once there was an echo, only a quiet microphone says that there is none any more: in a
+            // loud one, the owner's voice may cover it.
             self.unheard += u32::from(now.near < now.floor + ABOVE_NOISE);
         }
         let is_foretold = self.held == ENOUGH
@@ -59,8 +63,9 @@ impl Presence {
         if is_foretold || moves_along {
             self.heard = Heard::Echo;
             self.unheard = 0;
-        } else if self.unheard >= LONG_WITHOUT {
+        } else if self.unheard >= LONG_WITHOUT || self.unproven >= UNPROVEN {
             self.heard = Heard::Nothing;
+            self.unproven = 0;
         }
         self.heard
     }
@@ -170,6 +175,11 @@ const QUIETEST: f32 = 25.0 * 320.0 * 3.2e-8;
 
 /// Frames of far speech with a quiet microphone after which there is no echo: three seconds.
 const LONG_WITHOUT: u32 = 150;
+
+/// Frames of far speech after which an echo would have shown, were there one that matters: two
+/// seconds. An echo alone shows in half a second; one under the owner's own voice may not, but then
+/// that covers it, and it shows in his next pause.
+const UNPROVEN: u32 = 100;
 
 /// Up to so many dB above the noise the microphone is quiet.
 const ABOVE_NOISE: f32 = 6.0;

@@ -127,6 +127,19 @@ fn where_nothing_comes_back_sound_passes_to_the_bit_until_something_does() {
 }
 
 #[test]
+fn two_who_speak_at_once_are_not_cancelled_for_long_where_nothing_comes_back() {
+    let mut cleaning = cleaning(Choices::USUAL);
+    let mut world = World::new();
+    for _ in 0..150 {
+        world.turn(&mut cleaning, 0.0, 0.5);
+    }
+    assert_eq!(cleaning.doing().echo, Echo::NoneHeard);
+    // An echo that comes later is heard in the next pause.
+    world.run(&mut cleaning, 4, 0.3);
+    assert_eq!(cleaning.doing().echo, Echo::Cancelling);
+}
+
+#[test]
 fn speaking_all_the_time_is_no_proof_that_there_is_no_echo() {
     let mut cleaning = cleaning(Choices::USUAL);
     let mut world = World::new();
@@ -224,7 +237,7 @@ fn whatever_a_device_delivers_comes_out_as_numbers() {
         cleaning.near(&mut frame, number % 2 == 0);
         assert!(frame.iter().all(|s| s.abs() <= 4.0), "frame {number}");
     }
-    let lowered = world.run(&mut cleaning, 3, 0.3);
+    let lowered = world.run(&mut cleaning, 5, 0.3);
     assert!(lowered > 10.0, "and it recovers: {lowered} dB");
 }
 
