@@ -91,7 +91,7 @@ impl Default for Sounds {
             ring_back: true,
             busy: true,
             waiting: true,
-            join: true,
+            join: false,
             leave: true,
             mute: true,
             recording: true,
