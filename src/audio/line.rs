@@ -20,6 +20,8 @@ pub(super) struct Line {
     speaking: Speaking,
     hearing: Hearing,
     cleaning: Cleaning,
+    /// Names of the microphone and the loudspeaker that serve, or served last.
+    devices: Option<(String, String)>,
     arrivals: Arrivals,
 }
 
@@ -42,6 +44,7 @@ impl Line {
             speaking: Speaking::new(settings.encoder_complexity, policy)?,
             hearing: Hearing::new(settings)?,
             cleaning: Cleaning::new(has_room(&settings.backend)),
+            devices: None,
             arrivals: Arrivals::new(FRAME),
         })
     }
@@ -108,7 +111,13 @@ impl Line {
 
     /// Other devices serve from now on.
     pub(super) fn moved(&mut self, place: &Place) {
-        self.cleaning.moved(is_headset(&place.speaker));
+        // A stream that was opened anew on the same devices leaves the room as it was.
+        let devices = (place.microphone.clone(), place.speaker.clone());
+        if self.devices.as_ref() != Some(&devices) {
+            self.cleaning.moved(is_headset(&place.speaker));
+            self.devices = Some(devices);
+        }
+        self.cleaning.found();
         if let Some(link) = place.link {
             self.cleaning.hint(link);
         }

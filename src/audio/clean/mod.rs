@@ -139,6 +139,11 @@ impl Cleaning {
         }
     }
 
+    /// A device serves again.
+    pub fn found(&mut self) {
+        self.is_open = true;
+    }
+
     /// No device serves: what comes now is only silence in its place.
     pub fn lost(&mut self) {
         self.is_open = false;
