@@ -2,7 +2,7 @@
 //!
 //! Cancelling an echo that is not there costs quality whenever both sides speak (PESQ 3.5 becomes
 //! 1.5), so it is worth knowing. Two signs count as proof. First, that a linear filter fed with the
-//! loudspeaker's sound foretells half of the microphone's over half a second: chance does not do
+//! loudspeaker's sound foretells most of the microphone's over half a second: chance does not do
 //! that, and the canceller runs that filter anyway. Second, that the ups and downs of the two levels
 //! go together at one and the same distance in time, which holds where the filter foretells little: on a
 //! distorting loudspeaker or a delay that moves.
@@ -19,7 +19,7 @@ pub(super) struct Presence {
     held: u32,
     /// Frames since the last proof in which an echo should have been heard.
     unheard: u32,
-    /// Frames of far speech before anything was known.
+    /// Frames of far speech since the last proof, whatever the microphone heard.
     unproven: u32,
     together: Together,
 }
@@ -52,7 +52,7 @@ impl Presence {
             self.recent.before = self.recent.before * KEPT + now.left.before;
             self.recent.linear = self.recent.linear * KEPT + now.left.linear;
             self.held = (self.held + 1).min(ENOUGH);
-            self.unproven += u32::from(self.heard == Heard::Unknown);
+            self.unproven = self.unproven.saturating_add(1);
             // Once there was an echo, only a quiet microphone says that there is none any more: in a
             // loud one, the owner's voice may cover it.
             self.unheard += u32::from(now.near < now.floor + ABOVE_NOISE);
@@ -65,11 +65,19 @@ impl Presence {
         if is_foretold(FORETOLD) || moves_along && is_foretold(HINTED) {
             self.heard = Heard::Echo;
             self.unheard = 0;
-        } else if self.unheard >= LONG_WITHOUT || self.unproven >= UNPROVEN {
-            self.heard = Heard::Nothing;
             self.unproven = 0;
+        } else if self.unheard >= LONG_WITHOUT || self.unproven >= self.patience() {
+            self.heard = Heard::Nothing;
         }
         self.heard
+    }
+
+    /// Frames of far speech without proof after which there is no echo, though the owner speaks.
+    fn patience(&self) -> u32 {
+        match self.heard {
+            Heard::Echo => FORGOTTEN,
+            Heard::Unknown | Heard::Nothing => UNPROVEN,
+        }
     }
 }
 
@@ -169,12 +177,13 @@ const KEPT: f32 = 0.96;
 /// Frames of far speech before the sums say anything.
 const ENOUGH: u32 = 15;
 
-/// How much more there must be before the linear filter than behind it: 3 dB.
-const FORETOLD: f32 = 2.0;
+/// How much more there must be before the linear filter than behind it: 6 dB. A voice like the far one
+/// lets it foretell half by chance.
+const FORETOLD: f32 = 4.0;
 
 /// And where the levels go together: two who begin and end their sentences at the same time do that
-/// too, but then the filter foretells nothing at all. 0.6 dB.
-const HINTED: f32 = 1.15;
+/// too, but then the filter foretells little. 2 dB.
+const HINTED: f32 = 1.6;
 
 /// A sum of squares under which nothing is heard anyway: half a second at -75 dB.
 const QUIETEST: f32 = 25.0 * 320.0 * 3.2e-8;
@@ -182,10 +191,13 @@ const QUIETEST: f32 = 25.0 * 320.0 * 3.2e-8;
 /// Frames of far speech with a quiet microphone after which there is no echo: three seconds.
 const LONG_WITHOUT: u32 = 150;
 
-/// Frames of far speech after which an echo would have shown, were there one that matters: two
-/// seconds. An echo alone shows in half a second; one under the owner's own voice may not, but then
-/// that covers it, and it shows in his next pause.
-const UNPROVEN: u32 = 100;
+/// Frames of far speech after which an echo would have shown, were there one that matters: three
+/// seconds. An echo alone shows in half a second, a faint one in two; one under the owner's own
+/// voice may not, but then that covers it, and it shows in his next pause.
+const UNPROVEN: u32 = 150;
+
+/// The same where there was one: twenty seconds without a pause of the owner's.
+const FORGOTTEN: u32 = 1000;
 
 /// Up to so many dB above the noise the microphone is quiet.
 const ABOVE_NOISE: f32 = 6.0;

@@ -130,7 +130,7 @@ fn where_nothing_comes_back_sound_passes_to_the_bit_until_something_does() {
 fn two_who_speak_at_once_are_not_cancelled_for_long_where_nothing_comes_back() {
     let mut cleaning = cleaning(Choices::USUAL);
     let mut world = World::new();
-    for _ in 0..150 {
+    for _ in 0..250 {
         world.turn(&mut cleaning, 0.0, 0.5);
     }
     assert_eq!(cleaning.doing().echo, Echo::NoneHeard);
