@@ -133,7 +133,7 @@ impl Decoder {
         }
     }
 
-    /// Decodes the frame before `packet` from the repair in it, see [`mends`].
+    /// Decodes the frame before `packet` from the repair in it, if it has one.
     pub fn recover(&mut self, packet: &[u8], pcm: &mut [f32; SAMPLES]) -> Result<(), CodecError> {
         if !is_one_frame(packet) {
             return Err(CodecError::Packet);
