@@ -113,11 +113,12 @@ impl Line {
     pub(super) fn moved(&mut self, place: &Place) {
         // A stream that was opened anew on the same devices leaves the room as it was.
         let devices = (place.microphone.clone(), place.speaker.clone());
-        if self.devices.as_ref() != Some(&devices) {
+        if self.devices.as_ref() == Some(&devices) {
+            self.cleaning.found();
+        } else {
             self.cleaning.moved(is_headset(&place.speaker));
             self.devices = Some(devices);
         }
-        self.cleaning.found();
         if let Some(link) = place.link {
             self.cleaning.hint(link);
         }

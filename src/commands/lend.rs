@@ -4,8 +4,11 @@
 //! Contacts learn of it, and get the pass, by the phone's record in the directory. The pass is another
 //! one at each start.
 
+use std::time::Duration;
+
 use libp2p::Multiaddr;
 use tokio::task::JoinHandle;
+use twocan::cli::Exit;
 use twocan::config::{Engine, Network};
 use twocan::control::Server;
 use twocan::directory::{MAX_RELAY, Offer};
@@ -22,14 +25,14 @@ use super::{relay, relay_status};
 /// What runs beside the phone.
 pub struct Lent {
     relay: Relay,
-    offer: Option<Offer>,
+    offer: Offer,
     telling: JoinHandle<()>,
     _lock: HomeLock,
 }
 
 impl Lent {
     /// What the contacts are told.
-    pub fn offer(&self) -> Option<Offer> {
+    pub fn offer(&self) -> Offer {
         self.offer.clone()
     }
 
@@ -61,11 +64,11 @@ pub async fn start(setup: &Setup, settings: &Engine) -> Option<Lent> {
 async fn lend(setup: &Setup, settings: &Engine) -> Result<Option<Lent>, Failure> {
     let lock = HomeLock::acquire_relay(&setup.home)?;
     let server = Server::bind(&setup.home.relay_socket())
-        .map_err(|error| Failure::new(twocan::cli::Exit::Home, error))?;
+        .map_err(|error| Failure::new(Exit::Home, error))?;
     let key = relay::key(setup)?;
     let id = key.public().to_peer_id();
     let mut secret = [0; 16];
-    getrandom::fill(&mut secret).map_err(|error| Failure::new(twocan::cli::Exit::Other, error))?;
+    getrandom::fill(&mut secret).map_err(|error| Failure::new(Exit::Other, error))?;
     let mut listen = settings.listen.addr();
     listen.set_port(0);
     let options = Options {
@@ -101,7 +104,7 @@ async fn lend(setup: &Setup, settings: &Engine) -> Result<Option<Lent>, Failure>
     };
     let telling = tokio::spawn(server.tell(relay_status::line(relay.status())));
     Ok(Some(Lent {
-        offer: Some(offer),
+        offer,
         relay,
         telling,
         _lock: lock,
@@ -133,5 +136,5 @@ const LIMITS: Limits = Limits {
     circuits_per_address_and_minute: 60,
     rooms: 64,
     rooms_per_address: 8,
-    grace: std::time::Duration::from_secs(20),
+    grace: Duration::from_secs(20),
 };

@@ -108,13 +108,13 @@ impl Rooms {
     /// The next reflector to ask, and for which call.
     fn due(&mut self, now: Instant) -> Option<(PeerId, Option<u64>)> {
         self.calls.retain(|_, call| call.until > now);
-        let passes = self.passes();
+        let held = || self.passes.iter().chain(&self.offered);
         for (&ticket, call) in &mut self.calls {
             call.kept = call.kept.filter(|kept| *kept > now);
             let asked = &call.asked;
             let others = self.known.keys().filter(|peer| !asked.contains(peer));
             // Friends first.
-            let is_strange = |peer: &&PeerId| !passes.iter().any(|pass| pass.is_for(peer));
+            let is_strange = |peer: &&PeerId| !held().any(|pass| pass.is_for(peer));
             let next = others.min_by_key(is_strange).copied();
             let kept = next.as_ref().is_some_and(|peer| is_strange(&peer)) && call.kept.is_some();
             let most = if kept { ROOMS - 1 } else { ROOMS };
