@@ -161,6 +161,36 @@ fn a_second_reflector_stands_by() {
     assert_eq!(world.path(0), Some(PathKind::Reflected));
 }
 
+/// What is lost is replaced as soon as the call goes on quietly, so that the next can die too.
+#[test]
+fn another_reflector_stands_by_in_the_place_of_a_dead_one() {
+    for reserve in [false, true] {
+        let mut homes = Homes::new(14);
+        homes.add_reflector(3, 10 * MILLI);
+        let mut world = World::friends(14).settle(homes, [Home::Symmetric, Home::Symmetric]);
+        world.call();
+        world.run(5 * SECOND);
+        if reserve {
+            world.homes().reflectors[1].is_dead = true;
+        } else {
+            kill_the_reflector(&mut world);
+        }
+        let at = world.now;
+        goes_on(&mut world, "the first dies", at, 1500 * MILLI, 2);
+        world.run(20 * SECOND);
+        let asked = world.homes().asked.len();
+        assert_eq!(asked, 2, "once for the call, once for what was lost");
+        world.run(20 * SECOND);
+        kill_the_reflector(&mut world);
+        let at = world.now;
+        goes_on(&mut world, "the second dies", at, 1500 * MILLI, 2);
+        assert_eq!(world.path(0), Some(PathKind::Reflected));
+        world.run(200 * SECOND);
+        let asked = world.homes().asked.len();
+        assert!(asked < 6, "asked {asked} times though there are no more");
+    }
+}
+
 fn kill_the_reflector(world: &mut World) {
     let late = world.now - 200 * MILLI;
     let mut wire = world.wire.iter().rev().take_while(|seen| seen.at > late);

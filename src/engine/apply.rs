@@ -23,7 +23,7 @@ impl Run {
             Output::Reply(request, result) => self.reply(request, result),
             Output::Save(id, change) => parts.keep.change(id, change),
             Output::Seek(peer) => self.seek(peer),
-            Output::Rooms(peer) => self.ask_for_rooms(peer),
+            Output::Rooms(peer, missing) => self.ask_for_rooms(peer, missing),
             Output::CloseSide(side) => parts.net.close_side(side),
             Output::Circle => self.tell_keeper_of_circle(),
             Output::Work(peer, puzzle) => self.work(peer, puzzle),

@@ -15,7 +15,7 @@ use crate::directory::{self, Announced, Keeper, Moment, Name, Offer, State};
 use crate::disk::Surroundings;
 use crate::net::{Node, NodeCommand, NodeEvent, NodeState, Phase};
 use crate::peer::{Circle, PeerId, Reach};
-use crate::phone::types::{CircuitId, Input, Path, Room};
+use crate::phone::types::{CircuitId, Input, Missing, Path, Room};
 
 /// The directory and the node, and what is under way between them and the phone.
 #[derive(Debug)]
@@ -264,7 +264,7 @@ impl Run {
     }
 
     /// The phone wants rooms for a session with that peer.
-    pub(super) fn ask_for_rooms(&mut self, peer: PeerId) {
+    pub(super) fn ask_for_rooms(&mut self, peer: PeerId, missing: Missing) {
         let finder = &mut self.parts.finder;
         finder.last_ticket += 1;
         let ticket = finder.last_ticket;
@@ -272,7 +272,7 @@ impl Run {
         if finder.rooms.len() > MAX_TICKETS {
             finder.rooms.pop_front();
         }
-        self.ask_node(NodeCommand::Rooms { ticket });
+        self.ask_node(NodeCommand::Rooms { ticket, missing });
     }
 
     fn take_room(&mut self, ticket: u64, room: Box<Room>) {

@@ -52,6 +52,7 @@ mod sas;
 mod saves;
 mod session;
 mod sky;
+mod spares;
 mod stranger;
 mod stream;
 pub mod stun;

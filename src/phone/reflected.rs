@@ -11,8 +11,28 @@ use crate::peer::PeerId;
 impl Phone {
     /// Has rooms made for a call with that peer, unless there are some.
     pub(super) fn want_rooms(&mut self, peer: PeerId, now: Now) {
-        if self.call_with(&peer).is_some() && self.rooms.want(peer, now.mono) {
-            self.out.push_back(Output::Rooms(peer));
+        if self.call_with(&peer).is_none() {
+            return;
+        }
+        let missing = self.rooms.want(peer, now.mono);
+        self.out
+            .extend(missing.map(|missing| Output::Rooms(peer, missing)));
+    }
+
+    /// Has rooms made in the place of those that a call has lost. Not while it looks for its path:
+    /// then all that it has is asked already, and what is lost is not known yet.
+    fn replace_rooms(&mut self, now: Now) {
+        while let Some(peer) = self.rooms.look(now.mono) {
+            let talks = self
+                .call_with(&peer)
+                .is_some_and(|call| call.answered.is_some());
+            let session = self.session_with(&peer);
+            let is_at_rest = session.is_some_and(|session| session.is_at_rest(now.mono));
+            if talks && is_at_rest {
+                let missing = self.rooms.want_spare(&peer, now.mono);
+                self.out
+                    .extend(missing.map(|missing| Output::Rooms(peer, missing)));
+            }
         }
     }
 
@@ -71,6 +91,7 @@ impl Phone {
             let path = Path::Udp(server);
             self.out.push_back(Output::Transmit(path, datagram));
         }
+        self.replace_rooms(now);
         while let Some(change) = self.rooms.change(now.mono) {
             match change {
                 Change::Bound(peer, leg) => {

@@ -3,6 +3,9 @@
 //! The caller has rooms made and tells the other end of them; both bind their legs and keep them as
 //! long as the session is wanted. To a session a bound leg is one more way. Its datagrams are put
 //! into RELAY at the very edge of the core, and taken out there.
+//!
+//! Two rooms are to serve a call: one to talk in, and one that stands by. Whoever had them made has
+//! another one made for each that is lost.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,7 +18,9 @@ use super::binding::Binding;
 use super::candidates::Place;
 use super::message::Told;
 use super::reflect::{self, Token};
-use super::types::{Datagram, Leg, MAX_SERVERS, Path, Room};
+use super::spares::Spares;
+use super::tally::Tally;
+use super::types::{Datagram, Leg, MAX_LEGS, MAX_SERVERS, Missing, Path, Room};
 use crate::peer::PeerId;
 
 /// All legs, by the peer for whom they are.
@@ -24,13 +29,13 @@ pub struct Rooms {
     held: BTreeMap<PeerId, Held>,
 }
 
-#[derive(Default)]
 struct Held {
     legs: ArrayVec<Hold, MAX_LEGS>,
     /// When rooms were asked for last.
     asked_at: Option<Duration>,
+    spares: Spares,
     /// Rooms that the peer has told of.
-    told: u8,
+    told: Tally<()>,
 }
 
 /// One leg.
@@ -64,16 +69,30 @@ pub enum Taken<'a> {
 }
 
 impl Rooms {
-    /// Whether rooms should be asked for now: none answers, and none was asked for just now.
-    pub fn want(&mut self, peer: PeerId, now: Duration) -> bool {
+    /// The rooms to ask for now: all, if none answers and none was asked for just now.
+    pub fn want(&mut self, peer: PeerId, now: Duration) -> Option<Missing> {
         let held = self.held.entry(peer).or_default();
         let is_asked = held.asked_at.is_some_and(|at| now < at + BETWEEN_ROOMS);
-        let is_served = held.legs.iter().any(|hold| hold.is_alive(now));
-        let wants = !is_asked && !is_served;
-        if wants {
-            held.asked_at = Some(now);
-        }
-        wants
+        let missing = held.missing(now);
+        let wants = !is_asked && missing.rooms == ROOMS;
+        wants.then(|| held.ask(missing, now))
+    }
+
+    /// Somebody for whom it is time to look whether a room stands by.
+    pub fn look(&mut self, now: Duration) -> Option<PeerId> {
+        let mut asked = self
+            .held
+            .iter_mut()
+            .filter(|(_, held)| held.asked_at.is_some());
+        asked.find_map(|(peer, held)| held.spares.look(now).then_some(*peer))
+    }
+
+    /// The rooms to ask for now in the place of those that were lost, if we asked for those.
+    pub fn want_spare(&mut self, peer: &PeerId, now: Duration) -> Option<Missing> {
+        let held = self.held.get_mut(peer)?;
+        let missing = held.missing(now);
+        let is_due = held.spares.is_due(missing.rooms, held.asked_at?, now);
+        is_due.then(|| held.ask(missing, now))
     }
 
     /// Has a leg of a room that was made for us bound.
@@ -93,8 +112,7 @@ impl Rooms {
     /// The same for a room of which the peer tells.
     pub fn add_told(&mut self, peer: PeerId, told: &Told, place: &Place, now: Duration) {
         let held = self.held.entry(peer).or_default();
-        if held.told < MAX_TOLD && held.leg_mut(told.room, 1).is_none() {
-            held.told += 1;
+        if held.leg_mut(told.room, 1).is_none() && held.told.allow((), now) {
             held.add(told.room, 1, told.token, &told.servers, place, now);
         }
     }
@@ -151,7 +169,9 @@ impl Rooms {
 
     pub fn deadline(&self) -> Option<Duration> {
         let legs = self.held.values().flat_map(|held| &held.legs);
-        legs.map(|hold| hold.binding.deadline()).min()
+        let asked = self.held.values().filter(|held| held.asked_at.is_some());
+        let looks = asked.map(|held| held.spares.deadline());
+        legs.map(|hold| hold.binding.deadline()).chain(looks).min()
     }
 
     /// What was not known of a leg before.
@@ -206,7 +226,33 @@ impl Rooms {
     }
 }
 
+impl Default for Held {
+    fn default() -> Held {
+        Held {
+            legs: ArrayVec::new(),
+            asked_at: None,
+            spares: Spares::default(),
+            told: Tally::new(MAX_TOLD, TOLD_IN),
+        }
+    }
+}
+
 impl Held {
+    fn missing(&self, now: Duration) -> Missing {
+        let alive = self.legs.iter().filter(|hold| hold.is_alive(now));
+        let servers = alive.clone().flat_map(|hold| &hold.servers);
+        Missing {
+            rooms: ROOMS.saturating_sub(alive.count()),
+            besides: servers.map(SocketAddr::ip).collect(),
+        }
+    }
+
+    fn ask(&mut self, missing: Missing, now: Duration) -> Missing {
+        self.asked_at = Some(now);
+        self.spares.asked(now);
+        missing
+    }
+
     fn add(
         &mut self,
         room: u64,
@@ -285,10 +331,11 @@ pub fn framed(leg: Leg, datagram: &[u8]) -> Option<(Path, Datagram)> {
     Some((Path::Udp(leg.server), relay))
 }
 
-/// Legs at most for one peer: two rooms of each end's.
-const MAX_LEGS: usize = 4;
-/// Rooms of which one peer may tell in one call.
-const MAX_TOLD: u8 = 8;
+/// Rooms that are to serve a call.
+const ROOMS: usize = 2;
+/// Rooms of which one peer may tell in one call in [`TOLD_IN`].
+const MAX_TOLD: usize = 8;
+const TOLD_IN: Duration = Duration::from_secs(3600);
 const BETWEEN_ROOMS: Duration = Duration::from_secs(5);
 /// How long the first address of a reflector may be silent before the next is tried.
 const NEXT_SERVER: Duration = Duration::from_millis(800);
@@ -298,145 +345,4 @@ const DOUBT: Duration = Duration::from_secs(3);
 const GIVE_UP: Duration = Duration::from_secs(12);
 
 #[cfg(test)]
-mod tests {
-    use rand_core::SeedableRng;
-
-    use super::*;
-    use crate::phone::wire;
-
-    const ROOM: u64 = 77;
-
-    fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    fn server(port: u16) -> SocketAddr {
-        ([198, 18, 0, 1], port).into()
-    }
-
-    fn peer() -> PeerId {
-        let seed = crate::peer::Seed::from_bytes([1; 32]);
-        crate::peer::Identity::from_seed(&seed).id()
-    }
-
-    fn room(servers: &[SocketAddr]) -> Room {
-        Room {
-            servers: servers.iter().copied().collect(),
-            room: ROOM,
-            tokens: [[1; 16], [2; 16]],
-        }
-    }
-
-    fn place() -> Place {
-        Place {
-            hosts: vec![([192, 168, 1, 2], 4000).into()],
-            ..Place::default()
-        }
-    }
-
-    /// Everything that is sent up to then: when, where to, and which kind.
-    fn run(rooms: &mut Rooms, until: u64) -> Vec<(u64, SocketAddr, u8)> {
-        let mut rng = ChaCha20Rng::from_seed([1; 32]);
-        let mut sent = Vec::new();
-        for at in 0..until {
-            while let Some((to, datagram)) = rooms.due(ms(at), &mut rng) {
-                sent.push((at, to, datagram[0]));
-            }
-            while rooms.change(ms(at)).is_some() {}
-        }
-        sent
-    }
-
-    #[test]
-    fn a_room_is_asked_for_once_and_told_once() {
-        let (mut rooms, peer) = (Rooms::default(), peer());
-        assert!(rooms.want(peer, ms(0)) && !rooms.want(peer, ms(1)));
-        rooms.add_own(peer, &room(&[server(9)]), &place(), ms(2));
-        assert!(!rooms.want(peer, ms(3) + BETWEEN_ROOMS), "one is there");
-        let told = rooms.untold(&peer).expect("to be told");
-        assert_eq!((told.room, told.token), (ROOM, [2; 16]));
-        assert_eq!(rooms.untold(&peer), None);
-        rooms.tell_again(&peer);
-        assert!(rooms.untold(&peer).is_some(), "a new session knows nothing");
-        rooms.drop(&peer);
-        assert_eq!(rooms.deadline(), None);
-    }
-
-    #[test]
-    fn a_silent_address_is_exchanged_for_the_next_and_a_silent_reflector_given_up() {
-        let (mut rooms, peer) = (Rooms::default(), peer());
-        let servers = [server(1), server(2)];
-        rooms.add_own(peer, &room(&servers), &place(), ms(0));
-        let sent = run(&mut rooms, 30_000);
-        let first = sent.iter().filter(|(_, to, _)| *to == servers[0]);
-        let last = first.map(|(at, ..)| *at).max();
-        assert!(last < Some(NEXT_SERVER.as_millis() as u64 + 1000));
-        assert!(sent.iter().any(|(_, to, _)| *to == servers[1]));
-        assert!(sent.len() < 20, "{}", sent.len());
-        assert_eq!(rooms.deadline(), None);
-        assert!(rooms.want(peer, ms(30_000)), "there is none any more");
-    }
-
-    #[test]
-    fn a_peer_tells_of_few_rooms_and_of_none_at_home() {
-        let (mut rooms, peer) = (Rooms::default(), peer());
-        let told = |room, server| Told {
-            room,
-            token: [2; 16],
-            servers: vec![server],
-        };
-        rooms.add_told(peer, &told(0, ([127, 0, 0, 1], 9).into()), &place(), ms(0));
-        assert_eq!(rooms.deadline(), None);
-        for number in 1..100 {
-            rooms.add_told(peer, &told(number, server(9)), &place(), ms(0));
-        }
-        let sent = run(&mut rooms, 1).len();
-        assert_eq!(sent, MAX_LEGS);
-        assert_eq!(rooms.untold(&peer), None, "the peer knows its own rooms");
-    }
-
-    #[test]
-    fn what_is_framed_for_one_leg_is_taken_at_the_other_once_bound() {
-        let (mut rooms, peer) = (Rooms::default(), peer());
-        rooms.add_own(peer, &room(&[server(9)]), &place(), ms(0));
-        let other = Leg {
-            server: server(9),
-            room: ROOM,
-            leg: 1,
-        };
-        let inner = wire::hello(7, &[1; wire::NOISE1]);
-        let (to, relay) = framed(other, &inner).expect("may be carried");
-        assert_eq!(to, Path::Udp(server(9)));
-        assert!(rooms.take(server(9), &relay, ms(0)).is_none(), "not bound");
-        run(&mut rooms, 1);
-        let (room, leg) = (ROOM, 0);
-        let proof = [3; 16];
-        let chal = reflect::chal(&reflect::Chal { room, leg, proof });
-        assert!(
-            rooms.take(server(8), &chal, ms(1)).is_none(),
-            "from elsewhere"
-        );
-        assert!(matches!(
-            rooms.take(server(9), &chal, ms(1)),
-            Some(Taken::Control(Some(_)))
-        ));
-        let (met, seen) = (true, server(4));
-        let bound = reflect::bound(&reflect::Bound {
-            room,
-            leg,
-            met,
-            seen,
-        });
-        assert!(matches!(
-            rooms.take(server(9), &bound, ms(2)),
-            Some(Taken::Control(None))
-        ));
-        let leg = Leg { leg: 0, ..other };
-        assert_eq!(rooms.change(ms(2)), Some(Change::Bound(peer, leg)));
-        assert_eq!(rooms.bound(&peer, ms(2)).as_slice(), [leg]);
-        let taken = rooms.take(server(9), &relay, ms(3));
-        assert_eq!(taken, Some(Taken::Carried(leg, &inner[..])));
-        assert!(rooms.take(server(8), &relay, ms(3)).is_none());
-        assert_eq!(rooms.change(ms(40_000)), Some(Change::Lost(peer, leg)));
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! What goes into the phone and what comes out of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -90,6 +90,18 @@ pub struct Room {
 
 /// Addresses of one reflector.
 pub const MAX_SERVERS: usize = 4;
+
+/// Legs at most for one peer: two rooms of each end's.
+pub const MAX_LEGS: usize = 4;
+
+/// Rooms that a session lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// How many.
+    pub rooms: usize,
+    /// Where it has some already: another one there would be of no use.
+    pub besides: ArrayVec<IpAddr, { MAX_LEGS * MAX_SERVERS }>,
+}
 
 /// Largest UDP payload we ever send or accept, in bytes: fits IPv6's least MTU of 1280.
 pub const MAX_DATAGRAM: usize = 1200;
@@ -265,9 +277,9 @@ pub enum Output {
     /// Do this work ([`super::pow::solve`], a second or so) somewhere else and answer with
     /// [`Input::Worked`]. It replaces work for the same peer that is not done.
     Work(PeerId, Puzzle),
-    /// Have two rooms made, at reflectors of different owners if there are such, for a session with
-    /// that peer: answer with any number of [`Input::Room`].
-    Rooms(PeerId),
+    /// Have so many rooms made, each at a reflector of another owner, for a session with that peer:
+    /// answer with any number of [`Input::Room`].
+    Rooms(PeerId, Missing),
     /// That port is not needed any more.
     CloseSide(SideId),
     /// Find ways to that peer: answer with any number of [`Input::Way`], or with [`Input::NoWay`].

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use twocan::peer::PeerId;
-use twocan::phone::types::{Datagram, Input, Path, Room, SideId};
+use twocan::phone::types::{Datagram, Input, Missing, Path, Room, SideId};
 
 use super::internet::{Arrival, Cable, Internet, NodeId};
 use super::nat::{Nat, Rules};
@@ -102,20 +102,11 @@ impl Homes {
     /// Two reflectors of different owners and nobody else.
     pub fn new(seed: u8) -> Homes {
         let seed = u64::from(seed) << 8;
-        let mut net = Internet::new(seed);
-        let mut reflectors = Vec::new();
-        for (number, delay) in [(1, 5), (2, 15)] {
-            let six = Ipv6Addr::new(0x2620, 9, 0, 0, 0, 0, 0, u16::from(number));
-            let addresses = [IpAddr::from([9, 0, 0, number]), six.into()];
-            let host = net.host(&addresses, None, Cable::of(Duration::from_millis(delay)));
-            let seed = seed + u64::from(number);
-            reflectors.push(Reflector::new(host, &addresses, seed));
-        }
-        Homes {
-            net,
+        let mut homes = Homes {
+            net: Internet::new(seed),
             hosts: Vec::new(),
             mapped: Vec::new(),
-            reflectors,
+            reflectors: Vec::new(),
             link: Duration::from_millis(8),
             rooms_take: Duration::from_millis(60),
             asked: Vec::new(),
@@ -124,7 +115,20 @@ impl Homes {
             next_port: 30_000,
             rooms: BTreeMap::new(),
             seed,
+        };
+        for (number, delay) in [(1, 5), (2, 15)] {
+            homes.add_reflector(number, Duration::from_millis(delay));
         }
+        homes
+    }
+
+    /// One more reflector.
+    pub fn add_reflector(&mut self, number: u8, delay: Duration) {
+        let six = Ipv6Addr::new(0x2620, 9, 0, 0, 0, 0, 0, u16::from(number));
+        let addresses = [IpAddr::from([9, 0, 0, number]), six.into()];
+        let host = self.net.host(&addresses, None, Cable::of(delay));
+        let seed = (self.seed & !0xff) + u64::from(number);
+        self.reflectors.push(Reflector::new(host, &addresses, seed));
     }
 
     /// A router; the outermost has a public address, those behind it one of its network.
@@ -318,15 +322,19 @@ impl World {
         }
     }
 
-    /// Asks the reflectors that live for a room each.
-    pub(super) fn ask_for_rooms(&mut self, side: usize, peer: PeerId) {
+    /// Asks the reflectors that live for a room each, as many as are wanted.
+    pub(super) fn ask_for_rooms(&mut self, side: usize, peer: PeerId, missing: &Missing) {
         let now = self.now;
         let Some(homes) = &mut self.homes else {
             return;
         };
         homes.asked.push((now, side));
+        let mut left = missing.rooms;
         for number in 0..homes.reflectors.len() {
-            if !homes.reflectors[number].is_dead {
+            let reflector = &homes.reflectors[number];
+            let besides = |ip: &IpAddr| missing.besides.contains(ip);
+            if left > 0 && !reflector.is_dead && !reflector.addresses.iter().any(besides) {
+                left -= 1;
                 let at = now + homes.rooms_take + Duration::from_millis(number as u64);
                 let room = homes.reflectors[number].make_room(now);
                 let key = (at, 2 * homes.asked.len() + number);

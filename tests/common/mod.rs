@@ -311,7 +311,7 @@ impl World {
                 Output::Reply(request, result) => {
                     self.sides[side].replies.insert(request, result);
                 }
-                Output::Rooms(peer) => self.ask_for_rooms(side, peer),
+                Output::Rooms(peer, missing) => self.ask_for_rooms(side, peer, &missing),
                 Output::CloseSide(number) => self.close_port(side, number),
                 other => panic!("a new output that the tests do not know: {other:?}"),
             }

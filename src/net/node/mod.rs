@@ -38,7 +38,7 @@ use crate::directory::Offer;
 use crate::net::proxy::Refusal;
 use crate::net::reflect::Pass;
 use crate::peer::{PeerId, Secret32};
-use crate::phone::types::{CircuitId, Room};
+use crate::phone::types::{CircuitId, Missing, Room};
 
 /// How the node starts.
 #[derive(Clone)]
@@ -93,9 +93,9 @@ pub enum NodeCommand {
     },
     /// End a circuit. [`NodeEvent::Closed`] does not follow.
     Close(CircuitId),
-    /// Have rooms made for a call. Answered by up to two [`NodeEvent::Room`] with the same ticket,
-    /// of different ultrapeers, as soon as any are there within 20 s.
-    Rooms { ticket: u64 },
+    /// Have rooms made for a call. Answered by up to as many [`NodeEvent::Room`] with the same
+    /// ticket, of different ultrapeers, as soon as any are there within 20 s.
+    Rooms { ticket: u64, missing: Missing },
     /// The ultrapeers that contacts run for us, all of them: asked for rooms like others, and before
     /// them.
     Offers(Vec<Offer>),

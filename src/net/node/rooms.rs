@@ -1,7 +1,7 @@
 //! Rooms at the reflectors of ultrapeers, and the ports there that say from where they are asked.
 //!
 //! Decides whom to ask when. An ultrapeer is asked by itself once, soon after it is met, for which
-//! ports it has; and for two rooms a call, of two ultrapeers where there are two.
+//! ports it has; and for the rooms that a call lacks, each at another ultrapeer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,6 +15,7 @@ use super::run::{Purpose, Running};
 use super::{NodeEvent, now};
 use crate::net::reflect::{self, AskError, Asker, Given, Pass};
 use crate::net::swarm;
+use crate::phone::types::Missing;
 
 /// Whom we ask, whom we asked, and what they said.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ struct Call {
     asked: BTreeSet<PeerId>,
     /// Rooms that were given, and those that are being asked for.
     rooms: usize,
+    /// Rooms that are wanted.
+    most: usize,
 }
 
 impl Rooms {
@@ -74,16 +77,25 @@ impl Rooms {
         self.passes.iter().chain(&self.offered).cloned().collect()
     }
 
-    /// A call needs rooms. `dialled`: ultrapeers of contacts may be there in a moment.
-    pub(super) fn wanted(&mut self, ticket: u64, dialled: bool, now: Instant) {
+    /// A call needs so many rooms. `there`: reflectors that have one for it already; `dialled`:
+    /// ultrapeers of contacts may be there in a moment.
+    pub(super) fn wanted(
+        &mut self,
+        ticket: u64,
+        most: usize,
+        there: BTreeSet<PeerId>,
+        dialled: bool,
+        now: Instant,
+    ) {
         while self.calls.len() >= MAX_CALLS {
             self.calls.pop_first();
         }
         let call = Call {
             until: now + PATIENCE,
             kept: dialled.then(|| now + FOR_FRIENDS),
-            asked: BTreeSet::new(),
+            asked: there,
             rooms: 0,
+            most,
         };
         self.calls.insert(ticket, call);
     }
@@ -117,7 +129,7 @@ impl Rooms {
             let is_strange = |peer: &&PeerId| !held().any(|pass| pass.is_for(peer));
             let next = others.min_by_key(is_strange).copied();
             let kept = next.as_ref().is_some_and(|peer| is_strange(&peer)) && call.kept.is_some();
-            let most = if kept { ROOMS - 1 } else { ROOMS };
+            let most = call.most.saturating_sub(usize::from(kept));
             if let Some(peer) = next.filter(|_| call.rooms < most) {
                 call.asked.insert(peer);
                 call.rooms += 1;
@@ -222,15 +234,24 @@ impl Running {
         }
     }
 
-    pub(super) fn need_rooms(&mut self, ticket: u64) {
+    pub(super) fn need_rooms(&mut self, ticket: u64, missing: &Missing) {
         let now = now();
         let dialled = self.dial_offers(now);
-        self.rooms.wanted(ticket, dialled, now);
+        let is_besides = |peer: &PeerId| {
+            let ip = self.peers.address(*peer).and_then(swarm::ip);
+            ip.is_some_and(|ip| missing.besides.contains(&ip))
+        };
+        let there = self
+            .rooms
+            .known
+            .keys()
+            .copied()
+            .filter(is_besides)
+            .collect();
+        self.rooms
+            .wanted(ticket, missing.rooms, there, dialled, now);
     }
 }
-
-/// Rooms for one call: one to talk in, one to stand by.
-const ROOMS: usize = 2;
 
 /// How long a place is kept for a contact's ultrapeer: a far one is there by then.
 const FOR_FRIENDS: Duration = Duration::from_secs(2);
@@ -259,7 +280,7 @@ mod tests {
     async fn a_call_gets_two_rooms_of_two_reflectors_as_soon_as_they_are_there() {
         let (mut rooms, now) = rooms();
         let peers = [PeerId::random(), PeerId::random(), PeerId::random()];
-        rooms.wanted(7, false, now);
+        rooms.wanted(7, 2, BTreeSet::new(), false, now);
         assert_eq!(rooms.due(now), None, "nobody is there");
         rooms.met(peers[0], now);
         assert_eq!(rooms.due(now), Some((peers[0], Some(7))));
@@ -278,6 +299,18 @@ mod tests {
         assert_eq!(rooms.due(now), None, "all were asked");
         assert_eq!(rooms.due(now + PATIENCE), None);
         assert_eq!(rooms.deadline(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_room_that_is_missing_is_asked_of_a_reflector_that_has_none_yet() {
+        let (mut rooms, now) = rooms();
+        let peers = [PeerId::random(), PeerId::random(), PeerId::random()];
+        peers.iter().for_each(|peer| rooms.met(*peer, now));
+        let there = BTreeSet::from([peers[0], peers[2]]);
+        rooms.wanted(8, 1, there, false, now);
+        assert_eq!(rooms.due(now), Some((peers[1], Some(8))));
+        rooms.failed(Some(8));
+        assert_eq!(rooms.due(now), None, "there is no other");
     }
 
     #[tokio::test(start_paused = true)]

@@ -186,7 +186,7 @@ impl Running {
                 relays,
             } => self.meet(ticket, &peer, &relays),
             NodeCommand::Close(circuit) => self.close_circuit(circuit),
-            NodeCommand::Rooms { ticket } => self.need_rooms(ticket),
+            NodeCommand::Rooms { ticket, missing } => self.need_rooms(ticket, &missing),
             NodeCommand::Offers(offers) => self.take_offers(&offers),
             NodeCommand::NetworkChanged => self.start_anew(),
         }

@@ -192,6 +192,11 @@ impl Session {
         self.choice.has_other_ways() || !self.others.is_empty() || !self.checks.is_over()
     }
 
+    /// The peer is heard on the present path.
+    pub fn is_at_rest(&self, now: Duration) -> bool {
+        self.stage == Stage::Open && self.choice.silent_since(now).is_none()
+    }
+
     /// What the session runs over.
     pub fn kind(&self) -> PathKind {
         self.choice.kind()
