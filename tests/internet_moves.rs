@@ -201,6 +201,45 @@ fn kill_the_reflector(world: &mut World) {
     used.expect("one of them").is_dead = true;
 }
 
+/// A room does not last for ever: before it ends the call goes on in another.
+#[test]
+fn a_call_outlives_its_rooms() {
+    for homes in [
+        [Home::Symmetric, Home::Symmetric],
+        [Home::PortRestricted, Home::PortRestricted],
+    ] {
+        let mut there = Homes::new(15);
+        for reflector in &mut there.reflectors {
+            reflector.rooms_last = 480 * SECOND;
+        }
+        let mut world = World::friends(15).settle(there, homes);
+        world.call();
+        let (began, path) = (world.now, world.path(0));
+        let before = [0, 1].map(|side| world.moves(side));
+        world.run(600 * SECOND);
+        for (side, before) in before.into_iter().enumerate() {
+            let gap = world.longest_gap(side, began);
+            let moved = world.moves(side) - before;
+            println!("rooms end, {homes:?} side {side}: a gap of {gap:?}, {moved} moves");
+            assert!(gap <= 40 * MILLI, "a gap of {gap:?}");
+            assert!(moved <= 2, "{moved} moves");
+            assert_eq!(world.path(side), path);
+        }
+        assert!(world.homes().asked.len() <= 4, "and few are asked for");
+        // Whatever it runs over now, a room still stands by.
+        match path {
+            Some(PathKind::Reflected) => kill_the_reflector(&mut world),
+            _ => {
+                let outside = [0, 1].map(|side| world.homes().outside(side));
+                world.homes().net.sever(outside[0], outside[1]);
+            }
+        }
+        let at = world.now;
+        goes_on(&mut world, "after the rooms ended", at, 1500 * MILLI, 2);
+        assert_eq!(world.path(0), Some(PathKind::Reflected));
+    }
+}
+
 /// One after the other: the circuit is left, and what is new when it is asked for again.
 #[test]
 fn a_call_outlives_all_reflectors() {

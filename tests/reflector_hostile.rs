@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use twocan::phone::reflect::{self, Chal, Packet, TO_ALL, Token};
+use twocan::phone::reflect::{self, Bound, Chal, Packet, TO_ALL, Token};
 use twocan::phone::stun;
 use twocan::relay::reflector::{Class, Full, Gate, Loss, Opening, Rules, Table, Verdict};
 
@@ -146,6 +146,31 @@ fn an_old_answer_moves_nobody_back_and_holds_nothing_longer() {
     assert_eq!(world.receive(moved, &newest), Verdict::Silent, "too late");
 }
 
+/// However well it is held, a room ends, and those in it are told before.
+#[test]
+fn a_room_ends_after_four_hours_and_says_so_a_quarter_of_an_hour_before() {
+    let mut world = World::new();
+    let (anna, bo, _) = three();
+    world.pair(ROOM, anna, bo);
+    let began = world.now;
+    let mut told = None;
+    while world.now < began + Duration::from_secs(14_390) {
+        world.now += Duration::from_secs(10);
+        world.table.expire(world.now);
+        let [one, other] = [(0, anna), (1, bo)].map(|(leg, at)| world.bind(ROOM, leg, at));
+        assert_eq!(one.ending, other.ending);
+        if one.ending {
+            told.get_or_insert(world.now - began);
+        }
+    }
+    assert_eq!(told, Some(Duration::from_secs(13_500)));
+    assert_eq!(world.heard_by(anna, &relay(0, 1)), [bo]);
+    world.now += Duration::from_secs(10);
+    world.table.expire(world.now);
+    assert_eq!(world.receive(anna, &relay(0, 1)), Verdict::Silent);
+    assert_eq!(world.challenge(ROOM, 0, anna), None);
+}
+
 #[test]
 fn who_has_not_answered_for_thirty_seconds_is_sent_nothing() {
     let mut world = World::new();
@@ -230,23 +255,6 @@ fn a_flood_of_rooms_is_bounded_and_those_who_talk_go_on() {
     assert_eq!(world.table.counts().rooms, 1);
     assert_eq!(world.heard_by(anna, &relay(0, 1)), [bo]);
     world.now += Duration::from_secs(61);
-    world.table.expire(world.now);
-    assert_eq!(world.table.counts().rooms, 0);
-}
-
-#[test]
-fn a_room_lasts_four_hours_at_most() {
-    let mut world = World::new();
-    let (anna, bo, _) = three();
-    world.room(ROOM);
-    let began = world.now;
-    while world.now < began + Duration::from_secs(4 * 3600) {
-        world.bind(ROOM, 0, anna);
-        world.bind(ROOM, 1, bo);
-        world.table.expire(world.now);
-        assert_eq!(world.table.counts().rooms, 1);
-        world.now += Duration::from_secs(12);
-    }
     world.table.expire(world.now);
     assert_eq!(world.table.counts().rooms, 0);
 }
@@ -394,6 +402,7 @@ impl World {
             room,
             tokens: [token(0), token(1)].into_iter().collect(),
             class: Class::Stranger,
+            lasts: Duration::from_secs(14_400),
             lease: None,
         };
         self.table.open(opening, self.now)
@@ -419,11 +428,16 @@ impl World {
         }
     }
 
-    fn bind(&mut self, room: u64, leg: u8, from: SocketAddr) {
+    fn bind(&mut self, room: u64, leg: u8, from: SocketAddr) -> Bound {
         let proof = self.challenge(room, leg, from).expect("a challenge");
         let answer = reflect::bind2(room, leg, &NONCE, &proof, &token(leg));
-        let bound = self.receive(from, &answer);
-        assert!(matches!(bound, Verdict::Answer(_)), "{bound:?}");
+        let Verdict::Answer(bound) = self.receive(from, &answer) else {
+            panic!("nothing is answered");
+        };
+        match reflect::parse(&bound) {
+            Some(Packet::Bound(bound)) => bound,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn pair(&mut self, room: u64, one: SocketAddr, other: SocketAddr) {

@@ -30,6 +30,7 @@ pub struct Binding {
     /// The same of the last round that ended well.
     bound: Option<Duration>,
     met: bool,
+    is_ending: bool,
     seen: Option<SocketAddr>,
 }
 
@@ -47,6 +48,7 @@ impl Binding {
             challenged: now,
             bound: None,
             met: false,
+            is_ending: false,
             seen: None,
         }
     }
@@ -63,6 +65,11 @@ impl Binding {
     /// Whether another leg was bound too when the reflector last said so.
     pub fn has_met(&self) -> bool {
         self.met
+    }
+
+    /// Whether the reflector says that the room will end before long.
+    pub fn is_ending(&self) -> bool {
+        self.is_ending
     }
 
     /// From where the reflector sees us.
@@ -121,6 +128,7 @@ impl Binding {
             }
             Packet::Bound(bound) if mine(bound.room, bound.leg) && self.proof.is_some() => {
                 self.met = bound.met;
+                self.is_ending |= bound.ending;
                 self.seen = Some(bound.seen);
                 self.proof = None;
                 self.since = None;
@@ -187,6 +195,7 @@ mod tests {
             room: 77,
             leg,
             met: true,
+            ending: false,
             seen: "192.0.2.1:5".parse().expect("an address"),
         })
     }

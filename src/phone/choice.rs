@@ -13,13 +13,15 @@
 //! When nothing is heard for longer than voice may be missed, either end asks all ways at once and
 //! moves to the first that answers.
 
+mod weigh;
+
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
 use super::lossy::{Advice, Lossy};
 use super::types::Path;
-use super::way::{MEASURE, PROOF_LASTS, SURE, Way, class, gather, patience};
+use super::way::{MEASURE, PROOF_LASTS, Way, class, gather, patience};
 use crate::api::PathKind;
 
 /// See the [module](self).
@@ -268,6 +270,13 @@ impl Choice {
         }
     }
 
+    /// That way will not be there for long: it is left as soon as another as good is agreed on.
+    pub fn retire(&mut self, path: Path) {
+        if let Some(way) = self.way_mut(path) {
+            way.is_ending = true;
+        }
+    }
+
     /// That way is closed. True if the session lived there.
     pub fn gone(&mut self, path: Path, now: Duration) -> bool {
         self.trial.take_if(|trial| trial.path == path);
@@ -362,52 +371,9 @@ impl Choice {
         asks.chain(gathers.filter(|at| *at > self.decided_at)).min()
     }
 
-    /// The best of the agreed ways, if it is so much better that it pays to move.
-    fn best(&self, now: Duration) -> Option<Path> {
-        if !self.leads || self.is_silent(now) {
-            return None;
-        }
-        let agreed = self
-            .ways
-            .iter()
-            .filter(|way| way.path != self.path && way.is_agreed(now));
-        let best = agreed.min_by_key(|way| (class(way.kind), way.score()))?;
-        let (here, there) = (class(self.kind()), class(best.kind));
-        let pays = match here.cmp(&there) {
-            std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => self.is_much_better(best, now),
-        };
-        pays.then_some(best.path)
-    }
-
-    fn is_much_better(&self, other: &Way, now: Duration) -> bool {
-        let Some(present) = self.way(self.path).filter(|way| way.samples >= SURE) else {
-            return false;
-        };
-        let has_settled = self.chosen_at.is_none_or(|at| now >= at + COMPARE_AFTER);
-        let margin = MARGIN.max(present.score() / 5);
-        has_settled && other.samples >= SURE && other.score() + margin < present.score()
-    }
-
-    /// The best of the other agreed ways, be it worse than the present one.
-    fn spare(&self, now: Duration) -> Option<Path> {
-        let others = self.ways.iter().filter(|way| way.path != self.path);
-        let agreed = others.filter(|way| way.is_agreed(now));
-        let best = agreed.min_by_key(|way| (class(way.kind), way.score()))?;
-        Some(best.path)
-    }
-
     /// Nothing came over the present path for longer than we wait.
     fn is_silent(&self, now: Duration) -> bool {
         self.is_gone || now >= self.heard_at + self.patience
-    }
-
-    /// There are proven ways to compare: as good as the present one, or better.
-    fn has_choice(&self, now: Duration) -> bool {
-        let here = class(self.kind());
-        let compared = |way: &&Way| way.is_proven(now) && class(way.kind) <= here;
-        self.ways.iter().filter(compared).count() > 1
     }
 
     fn rest(&mut self, path: Path) {
@@ -482,10 +448,6 @@ const BETWEEN_SEARCHES: Duration = Duration::from_millis(250);
 /// How long a chosen path is kept though the other end's stream comes from elsewhere.
 const SETTLE: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// How much better another direct way has to be, at least.
-const MARGIN: Duration = Duration::from_millis(10);
-/// How long after a move nothing is compared.
-const COMPARE_AFTER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

@@ -89,6 +89,8 @@ pub struct Bound {
     pub leg: u8,
     /// Another leg of the room is bound too.
     pub met: bool,
+    /// The room will end before long.
+    pub ending: bool,
     /// From where the reflector sees this leg.
     pub seen: SocketAddr,
 }
@@ -133,12 +135,15 @@ pub fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
                 covered: &bytes[..44],
             }))
         }
-        (0x24, BOUND) if bytes[2] <= 1 && bytes[3] == 0 && is_zero(&bytes[30..]) => {
+        (0x24, BOUND)
+            if bytes[2] & !(MET | ENDING) == 0 && bytes[3] == 0 && is_zero(&bytes[30..]) =>
+        {
             let ip = IpAddr::V6(Ipv6Addr::from(sixteen(bytes, 12))).to_canonical();
             Some(Packet::Bound(Bound {
                 room: room_at_4(bytes),
                 leg: bytes[1],
-                met: bytes[2] == 1,
+                met: bytes[2] & MET != 0,
+                ending: bytes[2] & ENDING != 0,
                 seen: SocketAddr::new(ip, u16::from_le_bytes([bytes[28], bytes[29]])),
             }))
         }
@@ -212,7 +217,9 @@ pub fn chal(chal: &Chal) -> [u8; CHAL] {
 
 pub fn bound(bound: &Bound) -> [u8; BOUND] {
     let mut out = [0; BOUND];
-    let head = head(0x24, bound.leg, u8::from(bound.met), bound.room);
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    let flags = flag(bound.met, MET) | flag(bound.ending, ENDING);
+    let head = head(0x24, bound.leg, flags, bound.room);
     out[..12].copy_from_slice(&head);
     out[12..28].copy_from_slice(&octets(bound.seen.ip()));
     out[28..30].copy_from_slice(&bound.seen.port().to_le_bytes());
@@ -282,6 +289,10 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == 0)
 }
 
+/// Flags of BOUND.
+const MET: u8 = 1;
+const ENDING: u8 = 2;
+
 const _: () = assert!(CHAL <= BIND && BOUND <= BIND2);
 
 #[cfg(test)]
@@ -318,11 +329,16 @@ mod tests {
         };
         assert_eq!(parse(&chal(&sent)), Some(Packet::Chal(sent)));
 
-        for seen in ["192.0.2.1:4000", "[2001:db8::1]:65535"] {
+        for (seen, met, ending) in [
+            ("192.0.2.1:4000", true, false),
+            ("192.0.2.1:4000", false, true),
+            ("[2001:db8::1]:65535", true, true),
+        ] {
             let sent = Bound {
                 room: 5,
                 leg: 0,
-                met: true,
+                met,
+                ending,
                 seen: seen.parse().expect("an address"),
             };
             assert_eq!(parse(&bound(&sent)), Some(Packet::Bound(sent)));

@@ -19,8 +19,8 @@ impl Phone {
             .extend(missing.map(|missing| Output::Rooms(peer, missing)));
     }
 
-    /// Has rooms made in the place of those that a call has lost. Not while it looks for its path:
-    /// then all that it has is asked already, and what is lost is not known yet.
+    /// Has rooms made in the place of those that a call has lost or will lose. Not while it looks for
+    /// its path: then all that it has is asked already, and what is lost is not known yet.
     fn replace_rooms(&mut self, now: Now) {
         while let Some(peer) = self.rooms.look(now.mono) {
             let talks = self
@@ -74,6 +74,10 @@ impl Phone {
             let path = Path::Reflected(leg);
             self.with_session(&peer, now, |session, io| session.offer(path, io));
         }
+        for leg in self.rooms.ending(&peer) {
+            let path = Path::Reflected(leg);
+            self.with_session(&peer, now, |session, io| session.retire(path, io));
+        }
     }
 
     /// Gives up rooms that no call and no session needs any more.
@@ -97,6 +101,10 @@ impl Phone {
                 Change::Bound(peer, leg) => {
                     let path = Path::Reflected(leg);
                     self.with_session(&peer, now, |session, io| session.offer(path, io));
+                }
+                Change::Ending(peer, leg) => {
+                    let path = Path::Reflected(leg);
+                    self.with_session(&peer, now, |session, io| session.retire(path, io));
                 }
                 Change::Lost(peer, leg) => {
                     let path = Path::Reflected(leg);

@@ -5,7 +5,7 @@
 //! into RELAY at the very edge of the core, and taken out there.
 //!
 //! Two rooms are to serve a call: one to talk in, and one that stands by. Whoever had them made has
-//! another one made for each that is lost.
+//! another one made for each that is lost or will end before long.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -50,12 +50,16 @@ struct Hold {
     is_told: bool,
     /// It was bound when we looked last.
     was_bound: bool,
+    /// That its room will end has been told.
+    was_ending: bool,
 }
 
 /// What has become of a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     Bound(PeerId, Leg),
+    /// Its room will end before long.
+    Ending(PeerId, Leg),
     Lost(PeerId, Leg),
 }
 
@@ -161,6 +165,14 @@ impl Rooms {
             .collect()
     }
 
+    /// Those of them that will not be served for long.
+    pub fn ending(&self, peer: &PeerId) -> ArrayVec<Leg, MAX_LEGS> {
+        let legs = self.held.get(peer).into_iter().flat_map(|held| &held.legs);
+        legs.filter(|hold| hold.binding.is_ending())
+            .map(|hold| hold.binding.leg())
+            .collect()
+    }
+
     /// The next datagram that is due, and where to.
     pub fn due(&mut self, now: Duration, rng: &mut ChaCha20Rng) -> Option<(SocketAddr, Datagram)> {
         let mut legs = self.legs_mut();
@@ -181,10 +193,13 @@ impl Rooms {
             let leg = hold.binding.leg();
             let was_bound = std::mem::replace(&mut hold.was_bound, is_bound);
             match (was_bound, is_bound) {
-                (false, true) => Some(Change::Bound(peer, leg)),
-                (true, false) => Some(Change::Lost(peer, leg)),
-                _ => None,
+                (false, true) => return Some(Change::Bound(peer, leg)),
+                (true, false) => return Some(Change::Lost(peer, leg)),
+                _ => {}
             }
+            let is_ending = hold.binding.is_ending();
+            let was_ending = std::mem::replace(&mut hold.was_ending, is_ending);
+            (is_ending && !was_ending).then_some(Change::Ending(peer, leg))
         });
         for held in self.held.values_mut() {
             held.legs.retain(|hold| !hold.is_dead(now));
@@ -239,7 +254,8 @@ impl Default for Held {
 
 impl Held {
     fn missing(&self, now: Duration) -> Missing {
-        let alive = self.legs.iter().filter(|hold| hold.is_alive(now));
+        let stays = |hold: &&Hold| hold.is_alive(now) && !hold.binding.is_ending();
+        let alive = self.legs.iter().filter(stays);
         let servers = alive.clone().flat_map(|hold| &hold.servers);
         Missing {
             rooms: ROOMS.saturating_sub(alive.count()),
@@ -281,6 +297,7 @@ impl Held {
             tell: None,
             is_told: leg.leg != 0,
             was_bound: false,
+            was_ending: false,
         };
         // There are rooms enough.
         let _ = self.legs.try_push(hold);

@@ -25,6 +25,8 @@ pub struct Way {
     /// It fell silent: not before then again.
     pub banned_until: Duration,
     pub fell: u32,
+    /// It will be closed before long.
+    pub is_ending: bool,
 }
 
 impl Way {
@@ -41,6 +43,7 @@ impl Way {
             next: None,
             banned_until: Duration::ZERO,
             fell: 0,
+            is_ending: false,
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Reflector {
     pub addresses: Vec<IpAddr>,
     /// With true it neither answers nor makes rooms: it was switched off without a word.
     pub is_dead: bool,
+    /// How long the rooms to come last.
+    pub rooms_last: Duration,
     /// By port, the first being [`FIRST_PORT`].
     tables: Vec<Table>,
     made: usize,
@@ -38,6 +40,7 @@ impl Reflector {
             host,
             addresses: addresses.to_vec(),
             is_dead: false,
+            rooms_last: Duration::from_secs(4 * 3600),
             tables: std::iter::repeat_with(table).take(PORTS).collect(),
             made: 0,
             rng,
@@ -61,6 +64,7 @@ impl Reflector {
             room,
             tokens: tokens.into_iter().collect(),
             class: Class::Stranger,
+            lasts: self.rooms_last,
             lease: None,
         };
         let table = &mut self.tables[number];
@@ -84,6 +88,7 @@ impl Reflector {
         let Some(table) = self.tables.get_mut(number).filter(|_| !self.is_dead) else {
             return Vec::new();
         };
+        table.expire(now);
         match table.receive(from, bytes, now) {
             Verdict::Silent => Vec::new(),
             Verdict::Answer(answer) => vec![(from, answer.to_vec())],

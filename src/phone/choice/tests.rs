@@ -138,6 +138,40 @@ fn direct_paths_are_exchanged_for_much_shorter_ones_only_and_rarely() {
 }
 
 #[test]
+fn a_way_that_will_end_is_left_for_another_as_good_and_not_returned_to() {
+    let leg = |room| {
+        Path::Reflected(Leg {
+            server: ([192, 0, 2, 9], 9).into(),
+            room,
+            leg: 0,
+        })
+    };
+    let mut choice = over(leg(1), true);
+    for (path, rtt) in [(leg(1), RTT), (leg(2), RTT), (leg(3), 2 * RTT)] {
+        agree(&mut choice, path, PathKind::Reflected, rtt, MILLI);
+    }
+    assert!(!choice.decide(2 * MILLI), "they are no better");
+    choice.retire(leg(2));
+    assert!(!choice.decide(3 * MILLI));
+    choice.retire(leg(1));
+    assert!(choice.decide(4 * MILLI));
+    assert_eq!(choice.path(), leg(3));
+    for second in 1..40 {
+        let now = second * 1000 * MILLI;
+        choice.seen(leg(3), now);
+        for path in [leg(1), leg(2)] {
+            agree(&mut choice, path, PathKind::Reflected, RTT / 9, now);
+        }
+        agree(&mut choice, leg(3), PathKind::Reflected, 2 * RTT, now);
+        assert!(!choice.decide(now), "what is much shorter ends soon");
+    }
+    // In need it is better than nothing.
+    choice.gone(leg(3), 41 * 1000 * MILLI);
+    let at = 41_100 * MILLI;
+    assert!(choice.answered(leg(1), PathKind::Reflected, RTT, at));
+}
+
+#[test]
 fn a_closed_circuit_is_left_at_the_first_answer_and_never_asked() {
     let mut choice = over(Path::Circuit(1), false);
     choice.offer(Path::Circuit(2), PathKind::Circuit, Duration::ZERO);

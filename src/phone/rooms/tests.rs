@@ -128,11 +128,12 @@ fn what_is_framed_for_one_leg_is_taken_at_the_other_once_bound() {
         rooms.take(server(9), &chal, ms(1)),
         Some(Taken::Control(Some(_)))
     ));
-    let (met, seen) = (true, server(4));
+    let (met, ending, seen) = (true, false, server(4));
     let bound = reflect::bound(&reflect::Bound {
         room,
         leg,
         met,
+        ending,
         seen,
     });
     assert!(matches!(

@@ -170,6 +170,12 @@ impl Session {
         self.ask_ways(io);
     }
 
+    /// That leg will be lost before long.
+    pub fn retire(&mut self, path: Path, io: &mut Io<'_>) {
+        self.choice.retire(path);
+        self.ask_ways(io);
+    }
+
     /// That circuit is closed, or that leg is lost.
     pub fn lose_path(&mut self, path: Path, io: &mut Io<'_>) {
         self.others.retain(|other| *other != path);

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use super::bucket::{Bucket, SECOND};
 use super::cap::{Cap, Class, Share};
 use super::counts::Loss;
-use super::table::Lease;
+use super::table::{Lease, Opening, nanos};
 use crate::phone::reflect::{MAX_LEGS, Relay, TO_ALL, Token};
 
 /// To where a datagram goes.
@@ -20,7 +20,9 @@ pub const LIFE: u64 = 30 * SECOND;
 pub struct Room {
     legs: Box<[Leg]>,
     class: Class,
-    born: u64,
+    /// From then on whoever binds a leg is told that it ends.
+    notice_at: u64,
+    ends_at: u64,
     /// When the last of its bindings ends.
     held_until: u64,
     out: Bucket,
@@ -40,15 +42,17 @@ pub struct Leg {
 }
 
 impl Room {
-    pub fn new(tokens: &[Token], class: Class, lease: Lease, now: u64) -> Room {
+    pub fn new(opening: Opening, now: u64) -> Room {
+        let lasts = nanos(opening.lasts);
         Room {
-            legs: tokens.iter().map(Leg::new).collect(),
-            class,
-            born: now,
+            legs: opening.tokens.iter().map(Leg::new).collect(),
+            class: opening.class,
+            notice_at: now + lasts - lasts / NOTICE,
+            ends_at: now + lasts,
             held_until: now,
             out: Bucket::default(),
             share: Share::default(),
-            _lease: lease,
+            _lease: opening.lease,
         }
     }
 
@@ -78,7 +82,12 @@ impl Room {
     }
 
     pub fn is_over(&self, now: u64) -> bool {
-        now >= self.held_until + IDLE || now >= self.born + LONGEST
+        now >= self.held_until + IDLE || now >= self.ends_at
+    }
+
+    /// Whether its legs should be somewhere else soon.
+    pub fn is_ending(&self, now: u64) -> bool {
+        now >= self.notice_at
     }
 
     /// To where a RELAY of `length` bytes goes, and counts it.
@@ -175,8 +184,8 @@ impl std::fmt::Debug for Leg {
 /// How long a room without any binding waits for one.
 const IDLE: u64 = 30 * SECOND;
 
-/// How long a room may last.
-const LONGEST: u64 = 4 * 3600 * SECOND;
+/// Which part of its time a room has left when its legs are told: a quarter of an hour of four hours.
+const NOTICE: u64 = 16;
 
 /// A leg sends 60 packets and 100 kbit in a second, and 100 packets or 64 KiB at once.
 const PACKET: u64 = SECOND / 60;

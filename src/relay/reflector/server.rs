@@ -120,6 +120,7 @@ impl Reflector {
             room,
             tokens: tokens.clone(),
             class,
+            lasts: LASTS,
             lease,
         };
         port.open(opening).ok()?;
@@ -132,5 +133,5 @@ impl Reflector {
     }
 }
 
-/// As long as a room may last.
+/// How long a room may last. Whoever talks for longer has another one made.
 const LASTS: Duration = Duration::from_secs(4 * 3600);

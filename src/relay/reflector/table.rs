@@ -60,6 +60,8 @@ pub struct Opening {
     /// One for each leg.
     pub tokens: ArrayVec<Token, { MAX_LEGS as usize }>,
     pub class: Class,
+    /// How long it is there at most.
+    pub lasts: Duration,
     /// Is given back when the room ends.
     pub lease: Lease,
 }
@@ -114,8 +116,8 @@ impl Table {
         if !fits || self.rooms.len() >= self.most || self.rooms.contains_key(&opening.room) {
             return Err(Full);
         }
-        let room = Room::new(&opening.tokens, opening.class, opening.lease, nanos(now));
-        self.rooms.insert(opening.room, room);
+        let number = opening.room;
+        self.rooms.insert(number, Room::new(opening, nanos(now)));
         Ok(())
     }
 
@@ -220,6 +222,7 @@ impl Table {
             room: bind.room,
             leg: bind.leg,
             met: room.has_other(bind.leg, now),
+            ending: room.is_ending(now),
             seen: from,
         };
         Ok(reflect::bound(&bound)[..].iter().copied().collect())
@@ -258,7 +261,7 @@ impl Hasher for Itself {
     }
 }
 
-fn nanos(now: Duration) -> u64 {
+pub(super) fn nanos(now: Duration) -> u64 {
     // Enough for 584 years.
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
