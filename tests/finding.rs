@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use libp2p::identity::Keypair;
 use support::{Phone, SOON};
-use twocan::api::{CallState, Command, Event, NetworkState, Presence, Standing, Why};
+use twocan::api::{CallState, Command, Event, NetworkState, Presence, Standing, Switch, Why};
 use twocan::config::Network;
-use twocan::directory::Offer;
-use twocan::net::reflect::Pass;
-use twocan::peer::{Invite, Redacted};
+use twocan::engine::Lending;
+use twocan::peer::Invite;
 use twocan::relay::{Limits, Options, Reflection, Relay, Serve};
 
 /// Longest that finding the network and being found in it may take on a busy machine.
@@ -203,16 +202,12 @@ async fn a_contact_with_an_ultrapeer_of_his_own_gives_his_contacts_rooms() {
     let key = Keypair::generate_ed25519();
     let friends = Reflection {
         serve: Serve::Friends,
-        pass: Pass::of(&key.public().to_peer_id(), [7; 16]),
         ..Reflection::default()
     };
     // It is no way into the network: only his record leads to it.
     let lent = with_reflector(0, &key, &[], friends).await;
-    let offer = Offer {
-        relay: lent.addresses()[0].to_vec(),
-        pass: Redacted([7; 16]),
-    };
-    let mut gus = Phone::offering("gus", &bootstrap, offer);
+    let lending = Lending::new(lent.addresses()[0].to_vec(), [7; 32], lent.secrets());
+    let mut gus = Phone::offering("gus", &bootstrap, lending);
     let mut anna = Phone::in_network("anna", &bootstrap);
     let mut bo = Phone::in_network("bo", &bootstrap);
     befriend_by_directory(&mut gus, &mut anna).await;
@@ -235,6 +230,23 @@ async fn a_contact_with_an_ultrapeer_of_his_own_gives_his_contacts_rooms() {
     let given = tokio::time::timeout(FOUND, given).await;
     assert!(given.is_ok(), "no room was made");
     assert_eq!(relay.status().borrow().reflector.given, 0);
+    // Whoever is removed or blocked holds nothing that opens any more.
+    let mut passes = lent.secrets().subscribe();
+    let block = |is_on: bool| Command::Block {
+        peer: "anna".to_owned(),
+        to: if is_on { Switch::On } else { Switch::Off },
+    };
+    let remove = Command::Remove {
+        peer: "anna".to_owned(),
+    };
+    for (order, is_new) in [(block(true), true), (block(false), false), (remove, true)] {
+        let held = *passes.borrow_and_update();
+        gus.order(order.clone()).await;
+        gus.order(Command::Status).await;
+        let changed = passes.has_changed().expect("the ultrapeer runs");
+        assert_eq!(changed, is_new, "{order:?}");
+        assert_eq!(*passes.borrow() != held, is_new, "{order:?}");
+    }
 }
 
 fn port(address: &str) -> u16 {

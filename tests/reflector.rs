@@ -18,6 +18,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use twocan::config::Network;
 use twocan::net::reflect::{AskError, Given, Pass, Refusal};
+use twocan::peer::Redacted;
 use twocan::phone::binding::Binding;
 use twocan::phone::types::Leg;
 use twocan::phone::{reflect, stun};
@@ -84,7 +85,57 @@ async fn an_owner_may_serve_friends_only() {
             "{refused:?}"
         );
     }
-    phone.room(&[pass]).await.expect("a friend");
+    phone
+        .room(std::slice::from_ref(&pass))
+        .await
+        .expect("a friend");
+    relay.secrets().send_replace(Redacted([9; 16]));
+    let other = Pass::new(public.to_bytes(), [9; 16]).expect("a pass");
+    let began = Instant::now();
+    while phone.room(std::slice::from_ref(&other)).await.is_err() {
+        assert!(began.elapsed() < PATIENCE, "the new pass opens nothing");
+    }
+    let refused = phone.room(&[pass]).await;
+    assert!(
+        matches!(refused, Err(AskError::Refused(Refusal::Friends))),
+        "{refused:?}"
+    );
+}
+
+/// A friend is one no more: what he holds is void, and what he was given for it will end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_pass_takes_the_old_one_away_and_what_it_gave() {
+    let key = Keypair::generate_ed25519();
+    let id = key.public().to_peer_id();
+    let [old, new] = [7, 8].map(|byte| Pass::of(&id, [byte; 16]).expect("a pass"));
+    let reflection = Reflection {
+        pass: Some(old.clone()),
+        ..Reflection::default()
+    };
+    let relay = start_as(key, reflection, Limits::default()).await;
+    let mut phone = Phone::at(&relay).await;
+    let kept = phone.room(&[]).await.expect("of a stranger");
+    let lost = phone
+        .room(std::slice::from_ref(&old))
+        .await
+        .expect("of a friend");
+    assert!(
+        [&kept, &lost]
+            .into_iter()
+            .all(|given| !End::bound(given, 0).binding.is_ending())
+    );
+    relay.secrets().send_replace(Redacted([8; 16]));
+    let began = Instant::now();
+    while !End::bound(&lost, 0).binding.is_ending() {
+        assert!(began.elapsed() < PATIENCE, "it does not end");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let other = phone.room(&[new]).await.expect("of a friend");
+    assert!(
+        [&kept, &other]
+            .into_iter()
+            .all(|given| !End::bound(given, 0).binding.is_ending())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

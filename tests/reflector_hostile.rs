@@ -171,6 +171,36 @@ fn a_room_ends_after_four_hours_and_says_so_a_quarter_of_an_hour_before() {
     assert_eq!(world.challenge(ROOM, 0, anna), None);
 }
 
+/// What was given to friends is taken back when somebody is a friend no more. Those who still are
+/// have a minute to ask again.
+#[test]
+fn rooms_of_friends_end_a_minute_after_they_are_taken_back() {
+    let mut world = World::new();
+    let (anna, bo, _) = three();
+    for (room, class) in [(1, Class::Friend), (2, Class::Stranger), (3, Class::Friend)] {
+        if room == 3 {
+            world.table.retire(Class::Friend, world.now);
+        }
+        world.open_as(room, class).expect("there is room");
+        world.bind(room, 0, anna);
+        world.bind(room, 1, bo);
+    }
+    let taken_back = |room| room == 1;
+    for _ in 0..5 {
+        world.now += Duration::from_secs(11);
+        world.table.expire(world.now);
+        for room in 1..=3 {
+            assert_eq!(world.bind(room, 0, anna).ending, taken_back(room), "{room}");
+        }
+    }
+    world.now += Duration::from_secs(5);
+    world.table.expire(world.now);
+    for room in 1..=3 {
+        let is_there = world.challenge(room, 0, anna).is_some();
+        assert_eq!(is_there, !taken_back(room), "{room}");
+    }
+}
+
 #[test]
 fn who_has_not_answered_for_thirty_seconds_is_sent_nothing() {
     let mut world = World::new();
@@ -398,10 +428,14 @@ impl World {
     }
 
     fn open(&mut self, room: u64) -> Result<(), Full> {
+        self.open_as(room, Class::Stranger)
+    }
+
+    fn open_as(&mut self, room: u64, class: Class) -> Result<(), Full> {
         let opening = Opening {
             room,
             tokens: [token(0), token(1)].into_iter().collect(),
-            class: Class::Stranger,
+            class,
             lasts: Duration::from_secs(14_400),
             lease: None,
         };

@@ -75,7 +75,7 @@ pub async fn start(setup: &Setup, args: EngineArgs) -> Result<Hosted, Failure> {
         recordings: recordings(setup, &config),
         lan: settings.lan,
         port_mapping: settings.port_mapping,
-        offer: lent.as_ref().map(Lent::offer),
+        lending: lent.as_ref().map(Lent::lending),
         answering: match settings.answer {
             Answer::Manual => Answering::Manual,
             Answer::Auto => Answering::Auto,

@@ -2,7 +2,7 @@
 //! forwards their calls and nobody else's.
 //!
 //! Contacts learn of it, and get the pass, by the phone's record in the directory. The pass is another
-//! one at each start.
+//! one at each start, and as soon as one of them is removed or blocked.
 
 use std::time::Duration;
 
@@ -11,11 +11,10 @@ use tokio::task::JoinHandle;
 use twocan::cli::Exit;
 use twocan::config::{Engine, Network};
 use twocan::control::Server;
-use twocan::directory::{MAX_RELAY, Offer};
+use twocan::directory::MAX_RELAY;
 use twocan::disk::{HomeLock, relay_port, save_relay_port};
-use twocan::net::reflect::Pass;
+use twocan::engine::Lending;
 use twocan::net::{is_in_reach, swarm};
-use twocan::peer::Redacted;
 use twocan::relay::{Limits, Options, Reflection, Relay, Serve};
 
 use super::fail::Failure;
@@ -25,15 +24,16 @@ use super::{relay, relay_status};
 /// What runs beside the phone.
 pub struct Lent {
     relay: Relay,
-    offer: Offer,
+    address: Multiaddr,
+    secret: [u8; 32],
     telling: JoinHandle<()>,
     _lock: HomeLock,
 }
 
 impl Lent {
-    /// What the contacts are told.
-    pub fn offer(&self) -> Offer {
-        self.offer.clone()
+    /// What the contacts are told of it.
+    pub fn lending(&self) -> Lending {
+        Lending::new(self.address.to_vec(), self.secret, self.relay.secrets())
     }
 
     pub async fn stop(self) {
@@ -66,8 +66,7 @@ async fn lend(setup: &Setup, settings: &Engine) -> Result<Option<Lent>, Failure>
     let server = Server::bind(&setup.home.relay_socket())
         .map_err(|error| Failure::new(Exit::Home, error))?;
     let key = relay::key(setup)?;
-    let id = key.public().to_peer_id();
-    let mut secret = [0; 16];
+    let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| Failure::new(Exit::Other, error))?;
     let mut listen = settings.listen.addr();
     listen.set_port(0);
@@ -82,7 +81,8 @@ async fn lend(setup: &Setup, settings: &Engine) -> Result<Option<Lent>, Failure>
             serve: Serve::Friends,
             port: None,
             rate: None,
-            pass: Pass::of(&id, secret),
+            // The phone says what contacts hold.
+            pass: None,
         },
         limits: LIMITS,
     };
@@ -93,18 +93,15 @@ async fn lend(setup: &Setup, settings: &Engine) -> Result<Option<Lent>, Failure>
     let alone = settings.listen.addr().ip().is_loopback();
     let found = relay.addresses().iter();
     let mut found = found.filter(|address| is_of_use(address, settings.network, alone));
-    let Some(address) = found.next() else {
+    let Some(address) = found.next().cloned() else {
         relay.close().await;
         return Ok(None);
     };
     tracing::info!("calls of contacts are forwarded, at {address}");
-    let offer = Offer {
-        relay: address.to_vec(),
-        pass: Redacted(secret),
-    };
     let telling = tokio::spawn(server.tell(relay_status::line(relay.status())));
     Ok(Some(Lent {
-        offer,
+        address,
+        secret,
         relay,
         telling,
         _lock: lock,

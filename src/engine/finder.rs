@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::lending::Lending;
 use super::run::Run;
 use crate::api::{Event, NatKind, NetworkState, NetworkView, Presence, Standing};
-use crate::directory::{self, Announced, Keeper, Moment, Name, Offer, State};
+use crate::directory::{self, Announced, Keeper, Moment, Name, State};
 use crate::disk::Surroundings;
 use crate::net::{Node, NodeCommand, NodeEvent, NodeState, Phase};
 use crate::peer::{Circle, PeerId, Reach};
@@ -36,8 +37,7 @@ pub(super) struct Finder {
     /// Last words that the network has not confirmed yet.
     signing_off: BTreeSet<Name>,
     is_ending: bool,
-    /// What our contacts are offered, until the keeper has been told.
-    offer: Option<Offer>,
+    lending: Option<Lending>,
 }
 
 impl Finder {
@@ -46,7 +46,7 @@ impl Finder {
         events: mpsc::Receiver<NodeEvent>,
         keeper: Option<Keeper>,
         known: Surroundings,
-        offer: Option<Offer>,
+        lending: Option<Lending>,
     ) -> Finder {
         Finder {
             node,
@@ -60,7 +60,7 @@ impl Finder {
             near: BTreeMap::new(),
             signing_off: BTreeSet::new(),
             is_ending: false,
-            offer,
+            lending,
         }
     }
 
@@ -104,8 +104,6 @@ impl Run {
         }
         let standing = self.parts.finder.known.standing;
         self.tell_keeper(directory::Input::Standing(state(standing)));
-        let offer = self.parts.finder.offer.take();
-        self.tell_keeper(directory::Input::Offer(offer));
         self.tell_keeper_of_device();
         // The phone answers its first input with its circle.
         self.tell_phone(Input::Online(false));
@@ -119,7 +117,13 @@ impl Run {
         let near = &mut self.parts.finder.near;
         near.retain(|id, _| circle.members.iter().any(|member| member.id == *id));
         self.ask_node(lan(&circle, self.parts.net.listen().port()));
+        let lending = self.parts.finder.lending.as_mut();
+        let offer = lending.and_then(|lending| lending.follow(&circle.mine));
         self.tell_keeper(directory::Input::Circle(circle));
+        // Not sooner: under the old name somebody reads it who is in the circle no more.
+        if offer.is_some() {
+            self.tell_keeper(directory::Input::Offer(offer));
+        }
     }
 
     pub(super) fn tell_keeper_of_device(&mut self) {

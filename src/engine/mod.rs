@@ -14,6 +14,7 @@ mod echo;
 mod finder;
 mod keep;
 mod labour;
+mod lending;
 mod listeners;
 mod moving;
 mod recordings;
@@ -33,7 +34,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::api::{Message, Request};
 use crate::audio::{self, Audio, AudioError};
 use crate::config::Network;
-use crate::directory::{Keeper, Offer};
+use crate::directory::Keeper;
 use crate::disk::{self, DiskError, History, Home, HomeLock, Keys, Store, Surroundings};
 use crate::net::mapping::Mapper;
 use crate::net::reflect::{Pass, PassError};
@@ -48,6 +49,7 @@ use echo::Echo;
 use finder::Finder;
 use keep::Keep;
 use labour::Labour;
+pub use lending::Lending;
 use listeners::{MESSAGES, REQUESTS};
 use moving::Moving;
 use recordings::Recordings;
@@ -73,7 +75,7 @@ pub struct Options {
     /// The gateway is asked to forward a port to this phone.
     pub port_mapping: bool,
     /// What contacts are offered.
-    pub offer: Option<Offer>,
+    pub lending: Option<Lending>,
     /// Contacts are looked for on the local network too.
     pub lan: bool,
     /// Where recorded calls go.
@@ -283,7 +285,7 @@ fn assemble(
         keep: Keep::start(options.lock, home, contacts)?,
         book: Book::new(history.entries),
         renewal,
-        finder: Finder::new(node, news, keeper, known, options.offer),
+        finder: Finder::new(node, news, keeper, known, options.lending),
         labour: Labour::new(),
         joins,
         stop,

@@ -52,6 +52,7 @@ use tokio::task::JoinHandle;
 use crate::config::Network;
 use crate::net::is_global;
 use crate::net::swarm::{PUBLIC_ENTRIES, ip};
+use crate::peer::Redacted;
 use fence::{Fence, bare};
 
 pub use behaviour::server;
@@ -121,6 +122,7 @@ impl Default for Limits {
 pub struct Relay {
     addresses: Vec<Multiaddr>,
     status: watch::Receiver<Status>,
+    secrets: watch::Sender<Redacted<[u8; 16]>>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -139,12 +141,14 @@ impl Relay {
             .collect::<Result<Vec<_>, _>>()?;
         let fence = fence(&options, &bootstrap);
         let (stop, stopped) = oneshot::channel();
+        let (secrets, secret) = watch::channel(Redacted([0; 16]));
         let (ultrapeer, addresses, status) =
             run::Ultrapeer::start(&options, fence, bootstrap, external).await?;
-        let task = tokio::spawn(ultrapeer.run(stopped));
+        let task = tokio::spawn(ultrapeer.run(stopped, secret));
         Ok(Relay {
             addresses,
             status,
+            secrets,
             stop: Some(stop),
             task: Some(task),
         })
@@ -158,6 +162,13 @@ impl Relay {
     /// What it is doing, and each change of that.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// What changes whom the reflector takes for friends: the secret of the pass that they hold from
+    /// now on. Rooms that were given for the one before end within a minute, and those in them are
+    /// told, so that whoever may can have another.
+    pub fn secrets(&self) -> watch::Sender<Redacted<[u8; 16]>> {
+        self.secrets.clone()
     }
 
     /// Ends it, and returns when its port is free.

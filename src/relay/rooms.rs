@@ -32,7 +32,7 @@ pub struct Reflection {
     pub port: Option<u16>,
     /// Most bits that it sends in a second; `None`: whatever the line takes.
     pub rate: Option<u64>,
-    /// What friends hold.
+    /// What friends hold, until [`super::Relay::secrets`] says otherwise.
     pub pass: Option<Pass>,
 }
 
@@ -163,6 +163,17 @@ impl Rooms {
         self.told.too_fast = counts.lost(Loss::Rate);
         self.told.capped = counts.lost(Loss::Cap);
         self.told
+    }
+
+    /// From now on friends are those who hold the pass with this secret. What was given for another
+    /// one is taken back.
+    pub fn set_secret(&mut self, secret: [u8; 16]) {
+        let pass = Pass::of(&self.me, secret);
+        let before = std::mem::replace(&mut self.setup.pass, pass);
+        let is_void = before.is_some() && before != self.setup.pass;
+        if let Some(reflector) = self.reflector.as_ref().filter(|_| is_void) {
+            reflector.retire_friends();
+        }
     }
 
     fn answer(&mut self, asked: &Asked, from: Option<IpAddr>, now: Duration) -> Answer {

@@ -26,6 +26,7 @@ use super::{Limits, Options, RelayError, Status};
 use crate::config::Network;
 use crate::net::is_global;
 use crate::net::swarm::{DIRECTORY, KAD_PRIVATE, KAD_PUBLIC, ip};
+use crate::peer::Redacted;
 
 /// See the module.
 pub struct Ultrapeer {
@@ -118,13 +119,21 @@ impl Ultrapeer {
     }
 
     /// Runs until it is told to stop.
-    pub async fn run(mut self, mut stop: oneshot::Receiver<()>) {
+    pub async fn run(
+        mut self,
+        mut stop: oneshot::Receiver<()>,
+        mut secret: watch::Receiver<Redacted<[u8; 16]>>,
+    ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = &mut stop => break,
                 event = self.swarm.select_next_some() => self.swarm_event(event),
+                Ok(()) = secret.changed() => {
+                    let Redacted(secret) = *secret.borrow_and_update();
+                    self.rooms.set_secret(secret);
+                }
                 Some(said) = self.heard.recv() => self.stream_event(said),
                 _ = tick.tick() => self.tick(),
             }

@@ -16,9 +16,8 @@ use twocan::api::{
 use twocan::audio::{Backend, Settings};
 use twocan::config::Network;
 use twocan::control::{Client, ClientError};
-use twocan::directory::Offer;
 use twocan::disk::{Home, HomeLock, Keys};
-use twocan::engine::{Answering, Engine, Handle, Options};
+use twocan::engine::{Answering, Engine, Handle, Lending, Options};
 use twocan::peer::{DeviceKeys, SafeText, Seed};
 
 /// A phone and somebody who sits at it.
@@ -61,12 +60,12 @@ impl Phone {
     }
 
     /// The same, who offers his contacts an ultrapeer.
-    pub fn offering(name: &str, bootstrap: &[String], offer: Offer) -> Phone {
+    pub fn offering(name: &str, bootstrap: &[String], lending: Lending) -> Phone {
         let dir = TempDir::new().expect("a directory");
         let options = Options {
             network: Network::Private,
             bootstrap: bootstrap.to_vec(),
-            offer: Some(offer),
+            lending: Some(lending),
             ..options(dir.path(), keys(name), Backend::Null, Answering::Auto)
         };
         Phone::sit_at(Engine::start(options).expect("an engine"), dir)
@@ -290,7 +289,7 @@ fn options(dir: &Path, keys: Keys, backend: Backend, answering: Answering) -> Op
         bootstrap: Vec::new(),
         lan: false,
         port_mapping: false,
-        offer: None,
+        lending: None,
         answering,
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::batch::{Inbox, Outbox};
+use super::cap::Class;
 use super::counts::Counts;
 use super::pace::Pace;
 use super::table::{Full, Opening, Rules, Table, Verdict};
@@ -23,6 +24,8 @@ pub struct Port {
     counts: Arc<Mutex<Counts>>,
     /// One more than there are rooms, the openings that wait counted in.
     rooms: Arc<()>,
+    /// The rooms of friends are to end.
+    retire: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -80,9 +83,11 @@ impl Port {
             table: Table::new(rules, &secret),
             opened,
             counts: Arc::default(),
+            retire: Arc::default(),
             stop: Arc::default(),
         };
         let (counts, stop) = (Arc::clone(&served.counts), Arc::clone(&served.stop));
+        let retire = Arc::clone(&served.retire);
         let thread = std::thread::Builder::new()
             .name(format!("reflect-{}", address.port()))
             .spawn(move || served.run())?;
@@ -91,6 +96,7 @@ impl Port {
             openings,
             counts,
             rooms: Arc::default(),
+            retire,
             stop,
             thread: Some(thread),
         })
@@ -110,6 +116,11 @@ impl Port {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Full),
         }
+    }
+
+    /// Ends the rooms of friends that are there now, as [`Table::retire`] does.
+    pub fn retire_friends(&self) {
+        self.retire.store(true, Ordering::Relaxed);
     }
 
     /// Rooms at this very moment.
@@ -145,6 +156,7 @@ struct Served {
     table: Table,
     opened: Receiver<Opening>,
     counts: Arc<Mutex<Counts>>,
+    retire: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
 }
 
@@ -159,6 +171,9 @@ impl Served {
             // one that an earlier datagram brought back, means nothing to the next.
             let arrived = inbox.receive(&self.socket).is_ok();
             let now = instant().duration_since(began);
+            if self.retire.swap(false, Ordering::Relaxed) {
+                self.table.retire(Class::Friend, now);
+            }
             for opening in self.opened.try_iter() {
                 // Whoever asked finds out by the silence: there is a limit before this one.
                 let _ = self.table.open(opening, now);

@@ -85,6 +85,16 @@ impl Room {
         now >= self.held_until + IDLE || now >= self.ends_at
     }
 
+    /// It ends a minute from now, if not before, and its legs are told from now on.
+    pub fn retire(&mut self, now: u64) {
+        self.notice_at = self.notice_at.min(now);
+        self.ends_at = self.ends_at.min(now + GRACE);
+    }
+
+    pub fn is_of(&self, class: Class) -> bool {
+        self.class == class
+    }
+
     /// Whether its legs should be somewhere else soon.
     pub fn is_ending(&self, now: u64) -> bool {
         now >= self.notice_at
@@ -186,6 +196,10 @@ const IDLE: u64 = 30 * SECOND;
 
 /// Which part of its time a room has left when its legs are told: a quarter of an hour of four hours.
 const NOTICE: u64 = 16;
+
+/// How long a room lasts that has no right to be there any more: those who have are in it too, and
+/// hear of it within 12 s.
+const GRACE: u64 = 60 * SECOND;
 
 /// A leg sends 60 packets and 100 kbit in a second, and 100 packets or 64 KiB at once.
 const PACKET: u64 = SECOND / 60;

@@ -99,6 +99,11 @@ impl Reflector {
         all.fold(Counts::default(), Counts::plus)
     }
 
+    /// What friends hold is void: the rooms that they were given for it end within a minute.
+    pub fn retire_friends(&self) {
+        self.ports.iter().for_each(Port::retire_friends);
+    }
+
     /// Makes a room of that many legs on the port that has fewest. `None` if there are too
     /// many, or too many are being made.
     pub fn open(&self, legs: u8, class: Class, lease: Lease) -> Option<Made> {

@@ -137,6 +137,15 @@ impl Table {
         })
     }
 
+    /// The rooms of that class are over in a minute, and whoever is in one is told.
+    pub fn retire(&mut self, class: Class, now: Duration) {
+        let now = nanos(now);
+        let rooms = self.rooms.values_mut();
+        rooms
+            .filter(|room| room.is_of(class))
+            .for_each(|room| room.retire(now));
+    }
+
     /// Forgets the rooms that are over.
     pub fn expire(&mut self, now: Duration) {
         let now = nanos(now);
