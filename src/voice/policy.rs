@@ -1,9 +1,10 @@
 //! What the sender does about a line: how large its packets are, and what repairs their loss.
 //!
-//! On a good line 32 kbit/s and nothing else. Up to 4 % of single losses are repaired best by what
-//! Opus itself can put into the next packet (LBRR); from 5 % on, and under bursts from the start,
-//! exact copies of earlier packets are better, in larger packets and the further apart the longer
-//! the bursts. A queue that grows means that the line carries less than we send: then the packets
+//! On a good line 32 kbit/s and nothing else. A few single losses are repaired by what Opus itself can
+//! put into the next packet (LBRR), without larger packets. From 1.5 % on, and under bursts from the
+//! start, exact copies of earlier packets in larger ones are better (measured at 2 and 3 %: PESQ-WB
+//! 4.29 with 48 kbit/s; LBRR has 4.13 and 4.08 with 32, and gains nothing by more), the further apart
+//! the longer the bursts. A queue that grows means that the line carries less than we send: then the packets
 //! become smaller, step by step, and larger again only after a while, ever more carefully. All of
 //! it goes by what the far side reports, never by what is said.
 
@@ -56,7 +57,7 @@ impl Policy {
             level: Level::Nothing,
             spread: 1,
             calm: None,
-            congestion: Congestion::new(RATES.len() - 1),
+            congestion: Congestion::new(&RATES),
             starved_since: None,
             plan: Plan {
                 rate: USUAL,
@@ -102,9 +103,7 @@ impl Policy {
     fn wanted_rate(&self) -> usize {
         match self.level {
             Level::Nothing | Level::Fec => USUAL,
-            // Under bursts it is time that repairs, not rate.
             Level::One => USUAL + 1,
-            _ if self.spread > 1 => USUAL + 1,
             Level::Two | Level::Three => USUAL + 2,
         }
     }
@@ -154,9 +153,9 @@ fn need(loss: f32, burst: f32) -> (Level, u8) {
     match loss {
         _ if is_bursty => (Level::Two, spread),
         ..0.005 => (Level::Nothing, 1),
-        ..0.045 => (Level::Fec, 1),
+        ..0.015 => (Level::Fec, 1),
         ..0.08 => (Level::One, 1),
-        ..0.15 => (Level::Two, 1),
+        ..0.19 => (Level::Two, 1),
         _ => (Level::Three, 1),
     }
 }
@@ -229,13 +228,15 @@ mod tests {
     fn each_line_gets_what_was_measured_to_be_best_on_it() {
         assert_eq!(fresh(0.0, 0.0), (3, vec![], false));
         assert_eq!(fresh(0.002, 1.0), (3, vec![], false));
-        assert_eq!(fresh(0.02, 1.0), (3, vec![], true));
+        assert_eq!(fresh(0.01, 1.0), (3, vec![], true));
+        assert_eq!(fresh(0.02, 1.0), (4, vec![2], false));
         assert_eq!(fresh(0.05, 1.1), (4, vec![2], false));
         assert_eq!(fresh(0.10, 1.1), (5, vec![1, 2], false));
+        assert_eq!(fresh(0.18, 1.2), (5, vec![1, 2], false));
         assert_eq!(fresh(0.20, 1.3), (5, vec![1, 2, 3], false));
         assert_eq!(fresh(0.30, 1.5), (5, vec![1, 2, 3], false));
-        assert_eq!(fresh(0.19, 4.0), (4, vec![3, 6], false));
-        assert_eq!(fresh(0.03, 4.0), (4, vec![3, 6], false));
+        assert_eq!(fresh(0.19, 4.0), (5, vec![3, 6], false));
+        assert_eq!(fresh(0.03, 4.0), (5, vec![3, 6], false));
     }
 
     #[test]
@@ -253,7 +254,7 @@ mod tests {
         let mut changes = 0;
         for number in 0..300 {
             let before = policy.plan().clone();
-            let loss = [0.04, 0.05, 0.06, 0.035][number % 4];
+            let loss = [0.014, 0.016, 0.018, 0.012][number % 4];
             changes += u32::from(after(&mut policy, &mut now, 1, loss, 1.0) != before);
         }
         assert!(changes <= 2, "{changes} changes");
