@@ -1,7 +1,8 @@
 //! How much the line carries, as far as its queue and its loss show.
 //!
 //! A queue that grows, or stands though we send less, is ours. Loss may be ours too, where what is
-//! too much is dropped at once: that is found out by a trial, a few seconds with less.
+//! too much is dropped at once: that is found out by a trial, a few seconds with a little less. If the
+//! line passes on no more than it carries, its loss must fall as much as that; loss by chance stays.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::voice::report::Report;
 /// The largest rate that the line is believed to carry, as place in a ladder of rates.
 #[derive(Debug)]
 pub struct Congestion {
-    top: usize,
+    /// Payloads in kbit/s, the least first.
+    ladder: &'static [u32],
     ceiling: usize,
     /// A queue that stood still though we sent less: the way has become longer, that is all.
     base: Duration,
@@ -33,18 +35,55 @@ pub struct Congestion {
 enum Trial {
     /// Not in question below this loss.
     Above(f32),
-    /// Our packets have become larger: to be tried then.
-    At(Duration),
-    /// Less is sent until then; with more, so much was lost.
-    Until(Duration, f32),
+    /// To be tried if it is more than so much: our packets have become larger, or with less of them
+    /// less was lost. The losses of the last seconds before that moment are noted.
+    At(Duration, f32, Mean),
+    /// Less is sent.
+    Less(Less),
+}
+
+impl Trial {
+    fn at(at: Duration, least: f32) -> Trial {
+        Trial::At(at, least, Mean::default())
+    }
+}
+
+/// A trial with less.
+#[derive(Clone, Copy, Debug)]
+struct Less {
+    since: Duration,
+    /// The loss before.
+    before: f32,
+    /// What it falls to if it comes of what we send.
+    ours: f32,
+    /// The loss since the trial shows.
+    seen: Mean,
+}
+
+/// Of reported losses.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    sum: f32,
+    count: u16,
+}
+
+impl Mean {
+    fn take(&mut self, loss: f32) {
+        self.sum += loss.clamp(0.0, 1.0);
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn get(&self) -> Option<f32> {
+        (self.count > 0).then(|| self.sum / f32::from(self.count))
+    }
 }
 
 impl Congestion {
-    /// `top` is the place of the largest rate.
-    pub fn new(top: usize) -> Congestion {
+    /// `ladder` are the payloads that there are, in kbit/s, the least first.
+    pub fn new(ladder: &'static [u32]) -> Congestion {
         Congestion {
-            top,
-            ceiling: top,
+            ladder,
+            ceiling: ladder.len().saturating_sub(1),
             base: Duration::ZERO,
             last: Duration::ZERO,
             first: None,
@@ -82,8 +121,8 @@ impl Congestion {
 
     /// Our packets have become larger, to repair more loss.
     pub fn grew(&mut self, now: Duration) {
-        if matches!(self.trial, Trial::Above(_) | Trial::At(_)) {
-            self.trial = Trial::At(now + STEADY);
+        if matches!(self.trial, Trial::Above(_) | Trial::At(..)) {
+            self.trial = Trial::at(now + STEADY, SUSPECT);
         }
     }
 
@@ -106,7 +145,7 @@ impl Congestion {
             self.base += queue;
             self.first = None;
             self.downs = 0;
-            self.ceiling = self.top;
+            self.ceiling = self.top();
             return;
         }
         self.go_down(rate, queue, now);
@@ -124,31 +163,66 @@ impl Congestion {
     }
 
     fn try_less(&mut self, report: &Report, rate: usize, now: Duration) {
-        match self.trial {
-            Trial::Above(loss) if report.loss > loss => self.trial = Trial::At(now + STEADY),
-            // Bursts come and go: four seconds without one prove nothing.
-            Trial::At(at) if now >= at && report.burst > BURSTY => self.trial = Trial::At(at),
-            Trial::At(at) if now >= at && report.recent > SUSPECT && rate > 0 => {
-                self.ceiling = rate.saturating_sub(2);
-                self.trial = Trial::Until(now + TRIAL, report.recent.max(report.loss));
+        match &mut self.trial {
+            Trial::Above(loss) if report.loss > *loss => {
+                self.trial = Trial::at(now + STEADY, SUSPECT);
             }
-            Trial::At(at) if now >= at => self.trial = Trial::Above(SUSPECT),
-            Trial::Until(at, before) if now >= at && report.recent < before * 0.6 => {
-                // It was ours; perhaps what is left is, too.
-                self.trial = Trial::At(now + STEADY);
-                self.probe_at = now + self.pause;
+            Trial::At(at, least, seen) => {
+                if now + SEEN >= *at {
+                    seen.take(report.recent);
+                }
+                // Bursts come and go: some seconds without one prove nothing.
+                if now >= *at && report.burst <= BURSTY {
+                    let (least, before) = (*least, seen.get().unwrap_or(report.recent));
+                    self.begin_trial(before, least, rate, now);
+                }
             }
-            Trial::Until(at, before) if now >= at => {
-                self.ceiling = self.top;
-                self.trial = Trial::Above(before * 1.5 + 0.05);
+            Trial::Less(less) => {
+                let since = now.saturating_sub(less.since);
+                if since >= EFFECT {
+                    less.seen.take(report.recent);
+                }
+                if since >= TRIAL {
+                    let less = *less;
+                    self.end_trial(less, now);
+                }
             }
-            _ => {}
+            Trial::Above(_) => {}
+        }
+    }
+
+    fn begin_trial(&mut self, before: f32, least: f32, rate: usize, now: Duration) {
+        if before <= least || rate == 0 {
+            self.trial = Trial::Above(SUSPECT);
+            return;
+        }
+        self.ceiling = rate - 1;
+        let less = self.on_wire(rate) / self.on_wire(rate - 1);
+        self.trial = Trial::Less(Less {
+            since: now,
+            before,
+            ours: (1.0 - (1.0 - before) * less).max(0.0),
+            seen: Mean::default(),
+        });
+    }
+
+    fn end_trial(&mut self, less: Less, now: Duration) {
+        let Some(seen) = less.seen.get() else {
+            return;
+        };
+        if seen < (less.before + less.ours) / 2.0 {
+            // Perhaps what is left is ours, too.
+            self.trial = Trial::at(now + STEADY, MORE);
+            self.probe_at = now + self.pause;
+        } else {
+            self.ceiling = self.top();
+            self.trial = Trial::Above(less.before * 1.5 + 0.05);
         }
     }
 
     fn probe(&mut self, report: &Report, wanted: usize, now: Duration) {
-        let is_trying = matches!(self.trial, Trial::Until(..));
-        if is_trying || self.ceiling == self.top || now < self.probe_at {
+        let is_trying = matches!(self.trial, Trial::Less(_));
+        if is_trying || self.ceiling == self.top() || now < self.probe_at {
             return;
         }
         self.probe_at = now + self.pause;
@@ -156,9 +230,18 @@ impl Congestion {
             self.ceiling += 1;
             self.probed = Some((now, report.recent));
         } else {
-            self.ceiling = self.top;
+            self.ceiling = self.top();
             self.pause = PAUSE;
         }
+    }
+
+    fn top(&self) -> usize {
+        self.ladder.len().saturating_sub(1)
+    }
+
+    /// What packets of this rate take of the line, in kbit/s.
+    fn on_wire(&self, rate: usize) -> f32 {
+        (self.ladder[rate.min(self.top())] + AROUND) as f32
     }
 }
 
@@ -186,11 +269,20 @@ const BLAMED: Duration = Duration::from_secs(8);
 const BURSTY: f32 = 2.2;
 
 /// Loss that may be our own.
-const SUSPECT: f32 = 0.12;
+const SUSPECT: f32 = 0.08;
+
+/// The same after a part of it was.
+const MORE: f32 = 0.03;
 
 /// So long packets stay as they are before less is tried, and so long that is tried.
 const STEADY: Duration = Duration::from_secs(6);
-const TRIAL: Duration = Duration::from_secs(4);
+const TRIAL: Duration = Duration::from_secs(6);
+
+/// So long before a trial the loss is noted.
+const SEEN: Duration = Duration::from_secs(4);
+
+/// What headers, tag and numbers around a payload take in kbit/s: 100 bytes, 50 times a second.
+const AROUND: u32 = 40;
 
 /// Before the next rate is tried, at first and after many that failed.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -211,6 +303,8 @@ mod tests {
         carries: fn(u64) -> f64,
         queue_ms: f64,
         extra_ms: fn(u64) -> f64,
+        /// Of a thousand frames, lost by chance.
+        unlucky: u64,
     }
 
     /// What is seen in each second: the rate, the delay of its last frame, frames lost.
@@ -227,13 +321,15 @@ mod tests {
         let mut flying: VecDeque<(Duration, u16)> = VecDeque::new();
         let (mut seen, mut lost, mut delay_ms) = (Vec::new(), 0, 0.0);
         let mut free_at = 0.0f64;
+        let mut chance = 7u64;
         for number in 0..seconds * 50 {
             let now = FRAME * number as u32;
             let (now_ms, second) = (number as f64 * 20.0, number / 50);
             // Head, tag, UDP and IPv4 go with the payload.
             let bytes = f64::from(RATES[policy.plan().rate]) * 2.5 + 48.0 + 25.0 + 28.0;
             let sent_ms = bytes * 8.0 / (line.carries)(second);
-            if free_at - now_ms > line.queue_ms {
+            chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            if free_at - now_ms > line.queue_ms || (chance >> 33) % 1000 < line.unlucky {
                 lost += 1;
             } else {
                 free_at = free_at.max(now_ms) + sent_ms;
@@ -274,6 +370,7 @@ mod tests {
             carries: |_| 62.0,
             queue_ms: 2000.0,
             extra_ms: |_| 0.0,
+            unlucky: 0,
         };
         let seen = run(&line, 120);
         let late = &seen[20..];
@@ -290,6 +387,7 @@ mod tests {
             carries: |second| if second < 20 { 62.0 } else { 1000.0 },
             queue_ms: 1000.0,
             extra_ms: |_| 0.0,
+            unlucky: 0,
         };
         let seen = run(&line, 90);
         assert!(seen[15].rate < 32);
@@ -302,6 +400,7 @@ mod tests {
             carries: |_| 1000.0,
             queue_ms: 1000.0,
             extra_ms: |second| if second < 20 { 0.0 } else { 120.0 },
+            unlucky: 0,
         };
         let seen = run(&line, 90);
         assert!(seen[..20].iter().chain(&seen[40..]).all(|s| s.rate == 32));
@@ -314,6 +413,7 @@ mod tests {
             carries: |_| 66.0,
             queue_ms: 25.0,
             extra_ms: |_| 0.0,
+            unlucky: 0,
         };
         let seen = run(&line, 120);
         let lost: u32 = seen[60..].iter().map(|s| s.lost).sum();
@@ -322,11 +422,26 @@ mod tests {
     }
 
     #[test]
+    fn loss_by_chance_is_repaired_with_all_there_is() {
+        let line = Line {
+            carries: |_| 1000.0,
+            queue_ms: 1000.0,
+            extra_ms: |_| 0.0,
+            unlucky: 200,
+        };
+        let seen = run(&line, 120);
+        let full = seen[30..].iter().filter(|s| s.rate == 64).count();
+        assert!(full > 80, "the most in {full} of 90 s only");
+        assert!(seen[5..].iter().all(|s| s.rate >= 48));
+    }
+
+    #[test]
     fn a_line_that_carries_not_even_the_least_is_told() {
         let line = Line {
             carries: |_| 40.0,
             queue_ms: 800.0,
             extra_ms: |_| 0.0,
+            unlucky: 0,
         };
         let seen = run(&line, 60);
         assert!(seen[20..].iter().all(|s| s.starved && s.rate == 12));
