@@ -127,6 +127,12 @@ impl Delay {
         micros(self.target - self.fastest())
     }
 
+    /// A little later than the slowest frame of late, after the moment it was sent.
+    pub(super) fn slowest(&self) -> i64 {
+        let slowest = self.extreme(|part| part.slowest).max();
+        slowest.map_or(self.target, |slowest| slowest + BUCKET / 2)
+    }
+
     /// Enough frames have come to judge the line by: few if they come as evenly as they were sent.
     pub(super) fn is_known(&self) -> bool {
         let slowest = self.extreme(|part| part.slowest).max();

@@ -216,6 +216,7 @@ impl Jitter {
     /// How much too early frames are played: so much sound should be put in.
     pub fn lack(&self) -> Duration {
         let target = self.delay.target() - self.slack();
+        let target = target.min(self.delay.slowest().max(target - MAY_LACK));
         let lack = target.saturating_sub(self.earliest());
         Duration::from_micros(u64::try_from(lack).unwrap_or(0))
     }
@@ -479,6 +480,11 @@ const TAKEN: usize = 16;
 
 /// A moment that is not known, later than all others.
 const UNKNOWN: i64 = i64::MAX;
+
+/// Microseconds that may be wanting as long as no frame of late would have missed them. Every change is
+/// one of 10 ms: with less the delay would go to and fro on a quiet line, where the wait that is
+/// wanted moves by as much.
+const MAY_LACK: i64 = 3_500;
 
 /// One part in so many of the wait is left alone, or it would be changed for ever.
 const SLACK: i64 = 16;
