@@ -52,7 +52,7 @@ impl Geometry {
         Geometry {
             target: Duration::from_millis(target),
             request: Duration::from_millis(request),
-            fragment: Duration::from_millis(request),
+            fragment: FRAGMENT,
             turns_device: true,
             is_thin: false,
         }
@@ -88,6 +88,10 @@ const NEAR: [(u64, u64); STEPS + 1] = [(15, 5), (30, 10), (60, 20), (120, 20), (
 
 /// Steps that there are above the first geometry.
 pub(in crate::audio) const STEPS: usize = 4;
+
+/// Half a frame: what completes a frame is there as soon as with shorter ones, and wakes us half as
+/// often.
+const FRAGMENT: Duration = Duration::from_millis(10);
 
 const PIECE: Duration = Duration::from_millis(20);
 const LEAST_FAR: Duration = Duration::from_millis(80);
