@@ -20,7 +20,7 @@ use super::message::Told;
 use super::reflect::{self, Token};
 use super::spares::Spares;
 use super::tally::Tally;
-use super::types::{Datagram, Leg, MAX_LEGS, MAX_SERVERS, Missing, Path, Room};
+use super::types::{Datagram, Leg, MAX_SERVERS, Missing, Path, Room};
 use crate::peer::PeerId;
 
 /// All legs, by the peer for whom they are.
@@ -348,6 +348,8 @@ pub fn framed(leg: Leg, datagram: &[u8]) -> Option<(Path, Datagram)> {
     Some((Path::Udp(leg.server), relay))
 }
 
+/// Legs at most for one peer: two rooms of each end's.
+const MAX_LEGS: usize = 4;
 /// Rooms that are to serve a call.
 const ROOMS: usize = 2;
 /// Rooms of which one peer may tell in one call in [`TOLD_IN`].

@@ -91,16 +91,13 @@ pub struct Room {
 /// Addresses of one reflector.
 pub const MAX_SERVERS: usize = 4;
 
-/// Legs at most for one peer: two rooms of each end's.
-pub const MAX_LEGS: usize = 4;
-
 /// Rooms that a session lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     /// How many.
     pub rooms: usize,
     /// Where it has some already: another one there would be of no use.
-    pub besides: ArrayVec<IpAddr, { MAX_LEGS * MAX_SERVERS }>,
+    pub besides: Vec<IpAddr>,
 }
 
 /// Largest UDP payload we ever send or accept, in bytes: fits IPv6's least MTU of 1280.
