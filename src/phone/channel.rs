@@ -31,8 +31,8 @@ pub struct Channel {
 pub struct Opened {
     /// Number of the epoch it was sealed in; signalling is legal from 1 on.
     pub epoch: u64,
-    /// No packet sent later has been opened before it.
-    pub newest: bool,
+    /// Counts the packets of the epoch in the order in which they were sent.
+    pub counter: u32,
     /// This packet moved us to a new epoch: there is a new index in, and the keys are confirmed.
     pub switched: bool,
 }
@@ -114,12 +114,12 @@ impl Channel {
 
     /// Opens an authentic, new packet into `plain`. `None` for everything else, whatever the reason.
     pub fn open(&mut self, data: &Data<'_>, plain: &mut Plain, now: Duration) -> Option<Opened> {
-        let index = data.header.index;
+        let (index, counter) = (data.header.index, data.header.counter);
         if self.current.keys.index_in == index {
-            let newest = self.current.open(data, plain)?;
+            self.current.open(data, plain)?;
             return Some(Opened {
                 epoch: self.current.number,
-                newest,
+                counter,
                 switched: false,
             });
         }
@@ -129,7 +129,7 @@ impl Channel {
             previous.open(data, plain)?;
             return Some(Opened {
                 epoch: previous.number,
-                newest: false,
+                counter,
                 switched: false,
             });
         }
@@ -143,7 +143,7 @@ impl Channel {
         self.switch(next, chain, now);
         Some(Opened {
             epoch: self.current.number,
-            newest: true,
+            counter,
             switched: true,
         })
     }
@@ -192,8 +192,8 @@ impl Epoch {
         }
     }
 
-    /// Verifies, decrypts, commits. True if the packet is the newest of this epoch.
-    fn open(&mut self, data: &Data<'_>, plain: &mut Plain) -> Option<bool> {
+    /// Verifies, decrypts, commits.
+    fn open(&mut self, data: &Data<'_>, plain: &mut Plain) -> Option<()> {
         let counter = data.header.counter;
         let right_epoch = u64::from(data.header.epoch) == self.number & 3;
         if !right_epoch || !self.window.is_fresh(counter) {
@@ -211,7 +211,8 @@ impl Epoch {
                 &Tag::try_from(tag).ok()?,
             )
             .ok()?;
-        Some(self.window.commit(counter))
+        self.window.commit(counter);
+        Some(())
     }
 }
 

@@ -36,16 +36,14 @@ impl ReplayWindow {
         self.seen[word(counter)] & bit(counter) == 0
     }
 
-    /// Marks an authentic packet's counter as seen. True if it is the newest so far.
-    pub fn commit(&mut self, counter: u32) -> bool {
+    /// Marks an authentic packet's counter as seen.
+    pub fn commit(&mut self, counter: u32) {
         let counter = u64::from(counter);
-        let newest = counter >= self.next;
-        if newest {
+        if counter >= self.next {
             self.clear_up_to(counter);
             self.next = counter + 1;
         }
         self.seen[word(counter)] |= bit(counter);
-        newest
     }
 
     fn clear_up_to(&mut self, counter: u64) {
@@ -97,7 +95,7 @@ mod tests {
     #[test]
     fn the_last_counter_does_not_overflow() {
         let mut window = ReplayWindow::new();
-        assert!(window.commit(u32::MAX));
+        window.commit(u32::MAX);
         assert!(!window.is_fresh(u32::MAX));
         assert!(!window.is_fresh(0));
         assert!(window.is_fresh(u32::MAX - 1));

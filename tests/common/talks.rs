@@ -41,7 +41,7 @@ impl World {
         for side in 0..2 {
             assert_eq!(self.state(side), Some(CallState::Active));
             let heard = self.heard_since(side, answered);
-            assert!(heard > 235, "{heard} frames in 5 s at side {side}");
+            assert!(heard > 225, "{heard} frames in 5 s at side {side}");
             let first = self.next_heard(side, answered).expect("a frame");
             gap = gap.max(self.longest_gap(side, first));
         }

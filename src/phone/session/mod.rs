@@ -92,6 +92,8 @@ pub struct Session {
     others: Paths,
     /// What the packet that is being taken in says of its path.
     about_path: AboutPath,
+    /// The newest packet of the peer's stream: its epoch, and its number there.
+    streamed: (u64, u32),
     acknowledge_bye: bool,
     byes: u32,
     indices_changed: bool,
@@ -189,6 +191,7 @@ impl Session {
             report_due: None,
             others: beginning.others,
             about_path: AboutPath::default(),
+            streamed: (0, 0),
             acknowledge_bye: false,
             byes: 0,
             indices_changed: true,
@@ -318,7 +321,7 @@ impl Session {
             self.confirm_epoch(io);
         }
         self.take_in(from, &plain, opened, io);
-        self.ask_and_answer(from, opened.newest, io);
+        self.ask_and_answer(from, opened, io);
         self.resume(io);
         self.deliver(io);
         self.flush(io);

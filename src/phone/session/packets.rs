@@ -5,7 +5,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::{Io, Session, Stage};
-use crate::phone::channel::Plain;
+use crate::phone::channel::{Opened, Plain};
 use crate::phone::choice::Follow;
 use crate::phone::plain::{Builder, Item, Lane};
 use crate::phone::stream::OVERHEAD;
@@ -46,8 +46,14 @@ impl Session {
     /// Asks the path of a packet whether the peer is really there, answers if that packet asked the
     /// same, and tells the leader that it is proven here. One packet for one packet at most: the
     /// path may be a lie.
-    pub(super) fn ask_and_answer(&mut self, from: Path, is_newest: bool, io: &mut Io<'_>) {
+    pub(super) fn ask_and_answer(&mut self, from: Path, opened: Opened, io: &mut Io<'_>) {
         let about = std::mem::take(&mut self.about_path);
+        let number = (opened.epoch, opened.counter);
+        // Checks overtake the stream on shorter ways, which makes nothing of it old.
+        let is_newest = !about.is_check && number >= self.streamed;
+        if is_newest {
+            self.streamed = number;
+        }
         if !self.may_use(from) {
             return;
         }
@@ -56,7 +62,7 @@ impl Session {
         if let Some(nonce) = about.challenge {
             items.push(Item::PathResponse(nonce));
             asks = self.stage == Stage::Open && self.choice.wants_proof(from, io.now);
-        } else if is_newest && !about.is_check {
+        } else if is_newest {
             asks = self.follow(from, io) == Follow::Ask;
         }
         if asks {

@@ -270,6 +270,9 @@ impl Session {
         }
         if self.choice.decide(io.now) {
             self.moved();
+            // The other end follows the stream, and there may be none yet.
+            self.ping_due = true;
+            self.flush(io);
         }
         let rest = self.rest(io);
         let deadlines = [self.choice.deadline(), self.checks.deadline(), rest];
