@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -164,24 +165,74 @@ fn a_home_with_tcp_443_alone_calls_all() {
     calls_all(Home::TcpOnly);
 }
 
-/// Whether ports meet is chance; that they meet in time must not be.
+/// Two homes on lines of that length.
+fn far_homes(seed: u8, link: Duration, homes: [Home; 2]) -> World {
+    let mut there = Homes::new(seed);
+    there.link = link;
+    World::friends(seed).settle(there, homes)
+}
+
+/// Whether ports meet is chance; that they meet in time must not be. A try is 153 bytes, and neither
+/// end sends more than 2000 packets in a second, or for longer than a tenth more than 1000.
 #[test]
 fn random_ports_are_found_whatever_the_dice_say() {
-    let mut times = Vec::new();
-    for seed in 0..20 {
-        for homes in [
-            [Home::PortRestricted, Home::Symmetric],
-            [Home::Symmetric, Home::Cgnat],
-        ] {
-            let talk = World::at_homes(seed, homes).call();
-            let direct = talk.direct.expect("within 3 s");
-            assert!(talk.gap <= 40 * MILLI, "{homes:?}: {talk:?}");
-            times.push(direct.as_millis());
+    for link in [8, 40] {
+        let mut times = Vec::new();
+        for seed in 0..12 {
+            for homes in [
+                [Home::PortRestricted, Home::Symmetric],
+                [Home::Symmetric, Home::Cgnat],
+            ] {
+                let mut world = far_homes(seed, link * MILLI, homes);
+                let talk = world.call();
+                let direct = talk.direct.expect("within 3 s");
+                assert!(talk.gap <= 40 * MILLI, "{homes:?}: {talk:?}");
+                assert!(direct <= 2 * SECOND, "{homes:?}: {talk:?}");
+                times.push(direct.as_millis());
+                for (window, most) in [(100, 240), (1000, 1400)] {
+                    let sent = busiest(&world, talk.answered, window * MILLI);
+                    assert!(sent <= most, "{sent} packets in {window} ms");
+                }
+                assert!(world.homes().most_ports <= 256);
+            }
+        }
+        times.sort_unstable();
+        let (median, most) = (times[times.len() / 2], times[times.len() - 1]);
+        println!("random ports, {link} ms to the core: {median} ms, at most {most} ms");
+    }
+}
+
+/// Most packets that one end has sent in so long.
+fn busiest(world: &World, from: Duration, window: Duration) -> usize {
+    let mut sent = BTreeMap::new();
+    for seen in world.wire.iter().filter(|seen| seen.at >= from) {
+        let at = (seen.at - from).as_millis() / window.as_millis();
+        *sent.entry((seen.from.ip(), at)).or_insert(0) += 1;
+    }
+    sent.into_values().max().unwrap_or(0)
+}
+
+/// Random ports are no hindrance where the other end lets in whoever it has written to, or anybody.
+#[test]
+fn nothing_is_searched_where_a_plain_check_gets_through() {
+    for other in [
+        Home::Open,
+        Home::FullCone,
+        Home::AddressRestricted,
+        Home::DoubleNat,
+        Home::PortMapped,
+    ] {
+        for link in [8, 40] {
+            for homes in [[Home::Symmetric, other], [other, Home::Symmetric]] {
+                let mut world = far_homes(7, link * MILLI, homes);
+                let talk = world.call();
+                assert!(talk.is_direct(), "{homes:?}: {talk}");
+                assert_eq!(world.homes().most_ports, 0, "{homes:?}");
+                let sent = busiest(&world, talk.answered, SECOND);
+                assert!(sent < 200, "{homes:?}: {sent} packets in a second");
+            }
         }
     }
-    times.sort_unstable();
-    let (median, most) = (times[times.len() / 2], times[times.len() - 1]);
-    println!("port-restricted with random ports: {median} ms, at most {most} ms");
 }
 
 /// Far from each other and from the reflectors, on lines that lose a packet in a hundred.

@@ -44,6 +44,8 @@ pub struct Choice {
     searched_at: Option<Duration>,
     /// When the ways were weighed last.
     decided_at: Duration,
+    /// What is found now is as good as what may come.
+    is_hasty: bool,
     lossy: Lossy,
 }
 
@@ -80,6 +82,7 @@ impl Choice {
             ways,
             searched_at: None,
             decided_at: now,
+            is_hasty: false,
             lossy: Lossy::default(),
         }
     }
@@ -210,6 +213,12 @@ impl Choice {
         !self.leads && self.way(path).is_some_and(|way| way.is_proven(now))
     }
 
+    /// Many ports of the two ends are tried with each other: all that are found lead the same way, so
+    /// that the first is taken at once.
+    pub fn set_hasty(&mut self, is_hasty: bool) {
+        self.is_hasty = is_hasty;
+    }
+
     /// As leader: moves if there is a better way on which both ends agree. True if so.
     pub fn decide(&mut self, now: Duration) -> bool {
         self.decided_at = now;
@@ -219,7 +228,7 @@ impl Choice {
         let Some(way) = self.way(best) else {
             return false;
         };
-        if now < way.proven_at.unwrap_or(now) + gather(way.kind) {
+        if now < way.proven_at.unwrap_or(now) + self.gather(way) {
             return false;
         }
         self.move_to(best, now);
@@ -367,13 +376,20 @@ impl Choice {
             .ways
             .iter()
             .filter(|way| self.leads && class(way.kind) < class(self.kind()))
-            .filter_map(|way| Some(way.ready_at.and(way.proven_at)? + gather(way.kind)));
+            .filter_map(|way| Some(way.ready_at.and(way.proven_at)? + self.gather(way)));
         asks.chain(gathers.filter(|at| *at > self.decided_at)).min()
     }
 
     /// Nothing came over the present path for longer than we wait.
     fn is_silent(&self, now: Duration) -> bool {
         self.is_gone || now >= self.heard_at + self.patience
+    }
+
+    fn gather(&self, way: &Way) -> Duration {
+        match self.is_hasty {
+            true => Duration::ZERO,
+            false => gather(way.kind),
+        }
     }
 
     fn rest(&mut self, path: Path) {

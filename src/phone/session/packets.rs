@@ -61,6 +61,7 @@ impl Session {
         let mut asks = false;
         if let Some(nonce) = about.challenge {
             items.push(Item::PathResponse(nonce));
+            self.checks.is_asked(from, self.rtt, io.now);
             asks = self.stage == Stage::Open && self.choice.wants_proof(from, io.now);
         } else if is_newest {
             asks = self.follow(from, io) == Follow::Ask;

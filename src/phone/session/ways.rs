@@ -129,7 +129,7 @@ impl Session {
         let half = self.rtt.unwrap_or_default() / 2;
         let told = self.places.told.as_ref().map(|(_, at)| *at + half);
         self.checks
-            .begin(&list, nats, io.now.max(told.unwrap_or_default()));
+            .begin(&list, nats, self.rtt, io.now.max(told.unwrap_or_default()));
         self.places.direct_since = None;
         self.ask_ways(io);
     }
@@ -268,6 +268,7 @@ impl Session {
         if let Some(birthday) = birthday.filter(|_| !self.choice.has_direct(io.now)) {
             self.events.push_back(Heard::Stuck(birthday));
         }
+        self.choice.set_hasty(self.checks.is_searching());
         if self.choice.decide(io.now) {
             self.moved();
             // The other end follows the stream, and there may be none yet.
