@@ -271,8 +271,8 @@ const EVEN: i64 = 5_000;
 /// ... and after two seconds of them otherwise.
 const KNOWN_UNEVEN: f32 = 100.0;
 
-/// How many tenths of a bell's width above its middle frames are played: 0.1 % come later.
-const BELL: i64 = 31;
+/// How many tenths of a bell's width above its middle frames are played: 0.2 % come later.
+const BELL: i64 = 29;
 
 /// Weight of the newest frame: half of what is known is older than 3.5 s.
 const NEW: f32 = 0.004;

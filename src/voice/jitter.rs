@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::voice::delay::Delay;
 use crate::voice::meter::{Filled, Meter, Stats};
 use crate::voice::ring::{Origin, Ring, SLOTS};
+use crate::voice::trim::Trim;
 
 /// How a [`Jitter`] is built.
 #[derive(Clone, Copy, Debug)]
@@ -62,10 +63,7 @@ pub struct Jitter {
     started: bool,
     /// Half of the frame `next`, which is lost, has been bridged already.
     half_gone: bool,
-    /// Halves of frames that were bridged and may still be left out of what comes.
-    bridged: u32,
-    /// See [`Jitter::trim`].
-    trim: u32,
+    trim: Trim,
     delay: Delay,
     /// When the last frames were taken, relative to when they were sent; the last one last.
     taken: [i64; TAKEN],
@@ -94,8 +92,7 @@ impl Jitter {
             behind: 0,
             started: false,
             half_gone: false,
-            bridged: 0,
-            trim: 0,
+            trim: Trim::default(),
             delay: Delay::new(settings.target),
             taken: [UNKNOWN; TAKEN],
             meter: Meter::new(settings.frame),
@@ -199,7 +196,7 @@ impl Jitter {
     /// How many halves of frames are to be left out at the beginning of what was just pulled, since
     /// their time was bridged: the frame came only a little late, and the delay is long enough.
     pub fn trim(&mut self) -> u32 {
-        std::mem::take(&mut self.trim)
+        self.trim.take()
     }
 
     /// How much too late frames are played: this much sound may be taken out. Zero unless both the
@@ -240,14 +237,12 @@ impl Jitter {
 
     fn play(&mut self, taken: i64, now: Duration) -> Pull<'_> {
         if self.half_gone {
-            self.bridged = 1;
+            self.trim.bridged(1);
             self.shift(self.half());
         }
-        let late = (taken + self.frame() - self.delay.target()) / self.half();
-        let late = u32::try_from(late).unwrap_or(0);
-        self.trim = late.min(self.bridged).min(2);
-        self.bridged -= self.trim;
-        let trimmed = i64::from(self.trim) * self.half();
+        let spare = (taken + EARLY - self.delay.target()) / self.half();
+        let trim = self.trim.play(self.next, u32::try_from(spare).unwrap_or(0));
+        let trimmed = i64::from(trim) * self.half();
         self.shift(-trimmed);
         let number = self.advance(taken - trimmed);
         self.started = true;
@@ -308,7 +303,7 @@ impl Jitter {
             left = 0;
         }
         self.shift(i64::from(left) * self.half());
-        self.bridged = if left <= TRIMMED_AT_MOST { left } else { 0 };
+        self.trim.bridged(left);
     }
 
     /// Nothing is here.
@@ -457,8 +452,9 @@ const FIRST: u64 = 1 << 32;
 /// After so many halves of frames there is nothing left to bridge: 100 ms of a standstill.
 const CONCEALED_AT_MOST: u32 = 10;
 
-/// What came later than this (40 ms) is played in full: more would be missed than the wait is worth.
-const TRIMMED_AT_MOST: u32 = 4;
+/// Microseconds by which a frame may be played before its time once it was trimmed: a half, and what
+/// the device asks early.
+const EARLY: i64 = 12_000;
 
 /// After so many halves of frames (a second) what comes is a new start.
 const OVER: u32 = 100;

@@ -16,6 +16,7 @@ mod policy;
 mod report;
 mod ring;
 pub mod stretch;
+mod trim;
 
 pub use jitter::{Jitter, Pull, Settings};
 pub use meter::Stats;
