@@ -33,6 +33,8 @@ pub struct Checks {
     search: Option<Search>,
     /// When a birthday search may begin, and where.
     birthday: Option<(Duration, Birthday)>,
+    /// One has begun: no plain check has found a path.
+    has_searched: bool,
     /// Datagrams that may still go to addresses because the peer has named them.
     left: u16,
 }
@@ -90,6 +92,7 @@ impl Checks {
             sweep: None,
             search: None,
             birthday: None,
+            has_searched: false,
             left: MAX_DATAGRAMS,
         }
     }
@@ -173,9 +176,15 @@ impl Checks {
         }
     }
 
-    /// A birthday search goes on: no plain check has found a path.
-    pub fn is_searching(&self) -> bool {
-        self.search.is_some()
+    /// What is found now is found by a birthday search: no plain check has found a path.
+    pub fn has_searched(&self) -> bool {
+        self.has_searched
+    }
+
+    /// The peer has answered on a direct path: ports are searched no more. Other checks go on, since
+    /// the peer may not have it yet.
+    pub fn end_search(&mut self) {
+        self.search = None;
     }
 
     /// Begins the birthday search; `sides` are [`SIDES`] numbers that nobody else uses.
@@ -186,6 +195,7 @@ impl Checks {
         };
         let (sent, next) = (0, now);
         self.search = Some(Search { by, sent, next });
+        self.has_searched = true;
     }
 
     /// A direct path stands: nothing more is looked for.
@@ -194,6 +204,7 @@ impl Checks {
         self.sweep = None;
         self.search = None;
         self.birthday = None;
+        self.has_searched = false;
     }
 
     pub fn is_over(&self) -> bool {

@@ -261,14 +261,18 @@ impl Session {
                 self.challenge(path, io);
             }
         }
+        let has_direct = self.choice.has_direct(io.now);
+        if has_direct {
+            self.checks.end_search();
+        }
         while let Some(path) = self.checks.due(io.now, io.rng) {
             self.challenge(path, io);
         }
         let birthday = self.checks.wants_birthday(io.now);
-        if let Some(birthday) = birthday.filter(|_| !self.choice.has_direct(io.now)) {
+        if let Some(birthday) = birthday.filter(|_| !has_direct) {
             self.events.push_back(Heard::Stuck(birthday));
         }
-        self.choice.set_hasty(self.checks.is_searching());
+        self.choice.set_hasty(self.checks.has_searched());
         if self.choice.decide(io.now) {
             self.moved();
             // The other end follows the stream, and there may be none yet.
