@@ -15,7 +15,7 @@ use std::time::Duration;
 use common::World;
 use common::homes::{Home, Homes};
 use common::internet::Cable;
-use common::nat::Rules;
+use common::nat::{Ports, Rules};
 use common::talks::{SECOND, Talk};
 use twocan::api::PathKind;
 
@@ -163,6 +163,28 @@ fn a_home_without_udp_calls_all() {
 #[test]
 fn a_home_with_tcp_443_alone_calls_all() {
     calls_all(Home::TcpOnly);
+}
+
+/// Many providers give each customer a block of ports: then a search begins where one was seen.
+#[test]
+fn random_ports_of_a_block_are_found_by_few_tries() {
+    for seed in 0..12 {
+        let mut there = Homes::new(seed);
+        let rules = Rules {
+            ports: Ports::Block(1024),
+            ..Rules::SYMMETRIC
+        };
+        for (side, rules) in [Rules::PORT_RESTRICTED, rules].into_iter().enumerate() {
+            let router = there.router(rules, None, 8 * MILLI);
+            there.live(Some(router), &[[192, 168, 1, 2 + side as u8].into()]);
+        }
+        let mut world = World::friends(seed).live_in(there);
+        let talk = world.call();
+        assert!(talk.is_direct(), "{talk}");
+        let sent = tries(&mut world, 0, talk.answered);
+        println!("a block of ports: {talk}, {sent} tries");
+        assert!(sent < 100, "{sent} tries");
+    }
 }
 
 /// Ports at the other end to which a side has sent since then.

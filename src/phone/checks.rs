@@ -70,8 +70,8 @@ struct Search {
 enum By {
     /// From many ports of ours to the peer's one.
     Sides(SideId, SocketAddr),
-    /// From our one port to many of the peer's.
-    Ports(IpAddr),
+    /// From our one port to many of the peer's: of all, and of those among which it was seen.
+    Ports(IpAddr, Ports, Ports),
 }
 
 /// Which end of a birthday search is ours.
@@ -79,9 +79,12 @@ enum By {
 pub enum Birthday {
     /// Our ports are random: to this address, from [`SIDES`] ports.
     Open(SocketAddr),
-    /// The peer's are, at this address.
-    Try(IpAddr),
+    /// The peer's are, at this address. It was seen at ports between these.
+    Try(IpAddr, Ports),
 }
+
+/// The lowest and the highest of some ports.
+pub type Ports = (u16, u16);
 
 impl Checks {
     /// `leads` at the initiator of the session.
@@ -191,7 +194,7 @@ impl Checks {
     pub fn search(&mut self, birthday: Birthday, sides: &Range<SideId>, now: Duration) {
         let by = match birthday {
             Birthday::Open(address) => By::Sides(sides.start, address),
-            Birthday::Try(ip) => By::Ports(ip),
+            Birthday::Try(ip, seen) => By::Ports(ip, ALL, around(seen)),
         };
         let (sent, next) = (0, now);
         self.search = Some(Search { by, sent, next });
@@ -247,7 +250,7 @@ impl Checks {
         search.sent += 1;
         search.next += match search.by {
             By::Sides(..) => SIDES_APART,
-            By::Ports(_) => PORTS_APART,
+            By::Ports(..) => PORTS_APART,
         };
         let (path, is_last) = match search.by {
             By::Sides(first, to) => {
@@ -257,11 +260,14 @@ impl Checks {
                 }
                 (Path::Side(side, to), search.sent >= SIDES * SIDE_ROUNDS)
             }
-            By::Ports(ip) => {
-                let ports = u32::from(u16::MAX) - LOWEST_PORT + 1;
-                let port = LOWEST_PORT + rng.next_u32() % ports;
-                let to = SocketAddr::new(ip, port as u16);
-                (Path::Udp(to), search.sent >= MAX_TRIES)
+            By::Ports(ip, all, near) => {
+                let (first, last) = if sent % 2 == 0 { near } else { all };
+                let ports = u32::from(last - first) + 1;
+                let port = first + (rng.next_u32() % ports) as u16;
+                (
+                    Path::Udp(SocketAddr::new(ip, port)),
+                    search.sent >= MAX_TRIES,
+                )
             }
         };
         if is_last {
@@ -278,7 +284,7 @@ fn alone(birthday: Birthday, rtt: Option<Duration>) -> Duration {
         return PLAIN_FIRST;
     };
     PLAIN_FIRST.min(match birthday {
-        Birthday::Try(_) => rtt / 2 + 60 * MILLI,
+        Birthday::Try(..) => rtt / 2 + 60 * MILLI,
         Birthday::Open(_) => rtt + 20 * MILLI,
     })
 }
@@ -298,9 +304,27 @@ fn birthday(theirs: &List, nats: [Nat; 2]) -> Option<Birthday> {
         .address;
     match is_random {
         [true, false] if keeps_port(nats[1]) => Some(Birthday::Open(seen)),
-        [false, true] if keeps_port(nats[0]) => Some(Birthday::Try(seen.ip())),
+        [false, true] if keeps_port(nats[0]) => {
+            let ports = theirs.iter().filter(|c| c.address.ip() == seen.ip());
+            let ports = ports.map(|c| c.address.port());
+            let (first, last) = (ports.clone().min()?, ports.max()?);
+            Some(Birthday::Try(seen.ip(), (first, last)))
+        }
         _ => None,
     }
+}
+
+/// Where ports of the same NAT may be, if some were seen between these. Many providers give each
+/// customer a block of ports (RFC 7422), in which a few tries are enough; and where a NAT takes any
+/// port, these are as good as others. One port alone says nothing.
+fn around((first, last): Ports) -> Ports {
+    if first == last {
+        return ALL;
+    }
+    let wide = (last - first).max(LEAST_WIDE);
+    let (lowest, highest) = ALL;
+    let wider = [first.saturating_sub(wide), last.saturating_add(wide)];
+    wider.map(|port| port.clamp(lowest, highest)).into()
 }
 
 /// Ports that the end with the random ones opens: with 1000 tries by the other end they meet in 98
@@ -338,7 +362,9 @@ const MAX_TRIES: u16 = 2000;
 const SIDES_PAUSE: Duration = Duration::from_millis(900);
 const SIDE_ROUNDS: u16 = 2;
 /// No NAT gives out the well-known ports.
-const LOWEST_PORT: u32 = 1024;
+const ALL: Ports = (1024, u16::MAX);
+/// A block is at least about so large.
+const LEAST_WIDE: u16 = 64;
 
 #[cfg(test)]
 mod tests;

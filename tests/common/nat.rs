@@ -21,6 +21,8 @@ pub enum Ports {
     /// The inside port, or the next one that is free.
     Preserving,
     Random,
+    /// Random ones of a block of so many.
+    Block(u16),
     /// Each one higher than the last.
     Sequential,
 }
@@ -101,6 +103,8 @@ pub struct Nat {
     /// Ports that it forwards because somebody inside has asked for it (UPnP IGD, PCP).
     forwards: BTreeMap<u16, SocketAddr>,
     next_port: u16,
+    /// Where its block of ports begins.
+    block: u16,
     rng: ChaCha20Rng,
 }
 
@@ -124,6 +128,7 @@ impl Nat {
             by_inside: BTreeMap::new(),
             forwards: BTreeMap::new(),
             next_port: any_port(&mut rng),
+            block: LOWEST + (any_port(&mut rng) - LOWEST) / 2,
             rng,
         }
     }
@@ -243,6 +248,10 @@ impl Nat {
         Some(outside)
     }
 
+    fn block_port(&mut self, size: u16) -> u16 {
+        self.block + (self.rng.next_u32() % u32::from(size)) as u16
+    }
+
     fn free_port(&mut self, now: Duration, inside: SocketAddr) -> Option<u16> {
         if self.forwards.get(&inside.port()) == Some(&inside) {
             return Some(inside.port());
@@ -250,6 +259,7 @@ impl Nat {
         let mut port = match self.rules.ports {
             Ports::Preserving => inside.port(),
             Ports::Random => any_port(&mut self.rng),
+            Ports::Block(size) => self.block_port(size),
             Ports::Sequential => self.next_port,
         };
         for _ in LOWEST..=u16::MAX {
@@ -261,6 +271,7 @@ impl Nat {
             }
             port = match self.rules.ports {
                 Ports::Random => any_port(&mut self.rng),
+                Ports::Block(size) => self.block_port(size),
                 Ports::Preserving | Ports::Sequential => after(port),
             };
         }

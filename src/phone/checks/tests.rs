@@ -112,7 +112,10 @@ fn the_birthday_search_is_for_one_end_with_random_ports() {
     let [random, sequential] = [NatKind::Random, NatKind::Sequential].map(|kind| nat(kind, 1));
     let seen = theirs[0].address;
     let cases = [
-        ([STEADY, random], Some(Birthday::Try(seen.ip()))),
+        (
+            [STEADY, random],
+            Some(Birthday::Try(seen.ip(), (4000, 4000))),
+        ),
         ([random, STEADY], Some(Birthday::Open(seen))),
         ([random, random], None),
         ([STEADY, STEADY], None),
@@ -164,10 +167,32 @@ fn the_birthday_search_begins_when_plain_checks_could_have_been_answered() {
 }
 
 #[test]
+fn ports_are_tried_around_those_that_were_seen() {
+    for (seen, near) in [
+        ([5000, 5800, 5300, 5600], 4200..=6600),
+        ([5000, 5001, 5000, 5001], 4936..=5065),
+        ([9, 1, 3, 1023], 1024..=2045),
+        ([65_000, 65_535, 1, 2], 1024..=65_535),
+    ] {
+        let list: List = list(&seen.map(|port| (Kind::Reflexive, port)));
+        let mut checks = Checks::new(true);
+        checks.begin(&list, [STEADY, nat(NatKind::Random, 0)], None, ms(0));
+        let birthday = checks.wants_birthday(ms(400)).expect("a search");
+        let mut checks = Checks::new(true);
+        checks.search(birthday, &(0..0), ms(0));
+        let tried: Vec<u16> = run(&mut checks, 3000).iter().map(|s| port(s.1)).collect();
+        let is_near = tried.iter().step_by(2).all(|port| near.contains(port));
+        assert!(is_near, "{seen:?}");
+        let others: BTreeSet<u16> = tried.iter().skip(1).step_by(2).map(|p| p / 4096).collect();
+        assert_eq!(others.len(), 16, "all others are tried as well");
+    }
+}
+
+#[test]
 fn a_thousand_a_second_two_thousand_at_most_and_each_side_twice() {
     let to: SocketAddr = ([203, 0, 113, 5], 4000).into();
     let mut checks = Checks::new(true);
-    checks.search(Birthday::Try(to.ip()), &(0..0), ms(0));
+    checks.search(Birthday::Try(to.ip(), (4000, 4000)), &(0..0), ms(0));
     let sent = run(&mut checks, 10_000);
     assert_eq!(sent.len(), usize::from(MAX_TRIES));
     assert_eq!(sent[999].0, 999);
