@@ -27,6 +27,12 @@ pub const ROOMS: [Room; 5] = [
     room("train", -90.0, 20, 0.0, 0.1, -48.0),
 ];
 
+impl Room {
+    pub fn is_echoing(&self) -> bool {
+        self.echo_db > -40.0
+    }
+}
+
 const fn room(
     name: &'static str,
     echo_db: f32,
@@ -62,6 +68,8 @@ impl Scene {
             sound
         };
         let (mut near, mut far) = (minute(near), minute(far));
+        far.splice(0..0, std::iter::repeat_n(0.0, FIRST_WORD));
+        far.truncate(near.len());
         let (alone, end) = ((NEAR.0 as usize) * RATE, (NEAR.1 as usize) * RATE);
         near[..15 * RATE].fill(0.0);
         near[end..].fill(0.0);
@@ -81,6 +89,18 @@ impl Scene {
             echo,
             mic,
             noise_db: room.noise_db,
+        }
+    }
+
+    /// Its first samples.
+    pub fn upto(&self, samples: usize) -> Scene {
+        let first = |sound: &[f32]| sound[..samples].to_vec();
+        Scene {
+            far: first(&self.far),
+            near: first(&self.near),
+            echo: first(&self.echo),
+            mic: first(&self.mic),
+            noise_db: self.noise_db,
         }
     }
 }
@@ -122,6 +142,9 @@ pub const RATE: usize = 48_000;
 
 /// Seconds in which only the near side speaks.
 pub const NEAR: (f32, f32) = (30.0, 40.0);
+
+/// Samples from the beginning of the call to the far side's first word.
+const FIRST_WORD: usize = 6 * RATE / 10;
 
 /// Second at which the microphone is moved.
 const MOVED: usize = 45;

@@ -24,9 +24,19 @@ impl Random {
     }
 }
 
+/// Eight of them.
+pub fn voices() -> Vec<Vec<f32>> {
+    let pitches = [190.0, 110.0, 130.0, 220.0, 95.0, 165.0, 120.0, 205.0];
+    let seeds = 1..;
+    seeds
+        .zip(pitches)
+        .map(|(seed, pitch)| voice(seed, pitch))
+        .collect()
+}
+
 /// Thirty seconds of syllables of pulses and hiss through resonances, in phrases with pauses: no
 /// words, but the bands, the pitch and the rhythm of speech.
-pub fn voice(seed: u64, pitch: f32) -> Vec<f32> {
+fn voice(seed: u64, pitch: f32) -> Vec<f32> {
     let mut random = Random(seed);
     let mut mouth = Mouth::default();
     let mut sound = Vec::new();

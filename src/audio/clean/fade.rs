@@ -11,10 +11,6 @@ impl Fade {
         Fade { share: 0.0 }
     }
 
-    pub(super) fn on() -> Fade {
-        Fade { share: 1.0 }
-    }
-
     /// True if any of the other version was heard at the end of the last frame.
     pub(super) fn is_on(&self) -> bool {
         self.share > 0.0

@@ -7,7 +7,8 @@
 //! 7 ms later, with noise 13 ms.
 //!
 //! Nothing here waits. Nothing allocates once the first frames of a call have gone through, but for
-//! the canceller, whose crate makes eleven small buffers a block and gives them back.
+//! the canceller: it is made when it is needed, and its crate makes eleven small buffers a block and
+//! gives them back.
 
 mod canceller;
 mod cleaner;
@@ -18,7 +19,9 @@ mod noise;
 mod presence;
 mod rate;
 mod room;
+mod search;
 mod selftest;
+mod side;
 mod talking;
 #[cfg(test)]
 mod tests;

@@ -41,11 +41,15 @@ impl Noise {
     /// Works on the next 20 ms, given the noise floor in dB if it is known.
     pub(super) fn turn(&mut self, frame: &mut [f32; FRAME], floor: Option<f32>) {
         self.decide(floor);
+        if floor.is_some_and(|floor| floor < FAR_FROM_NOISY) && !self.is_noisy && !self.fade.is_on()
+        {
+            return;
+        }
         let mut quiet = *frame;
         self.rumble.turn(&mut quiet);
         for block in quiet.as_chunks_mut::<BLOCK>().0 {
             block.iter_mut().for_each(|sample| *sample *= FULL);
-            // Always: what it knows of the noise when it is needed decides how good it is.
+            // Before it is needed: what it knows of the noise then decides how good it is.
             self.inner.analyze(block);
             if self.is_noisy || self.fade.is_on() {
                 self.inner.process(block);
@@ -103,6 +107,9 @@ const FULL: f32 = 32_768.0;
 /// In dB under full scale: noise from here on is suppressed, and left alone again from here down.
 const NOISY: f32 = -62.0;
 const QUIET: f32 = -67.0;
+
+/// Noise below this is not even looked at; that above it is known by the time it counts as noise.
+const FAR_FROM_NOISY: f32 = -68.0;
 
 /// Frames: one second, ten seconds.
 const SURE_OF_NOISE: u32 = 50;

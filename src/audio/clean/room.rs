@@ -9,6 +9,7 @@ use crate::audio::clean::level::{Floor, SILENCE, decibels};
 use crate::audio::clean::noise::Noise;
 use crate::audio::clean::presence::{Heard, Now, Presence};
 use crate::audio::clean::rate::{Down, Up};
+use crate::audio::clean::search::{self, Search};
 use crate::audio::clean::{Echo, tame};
 use crate::audio::codec::SAMPLES;
 use crate::config::EchoCancelling;
@@ -17,7 +18,13 @@ use crate::config::EchoCancelling;
 #[derive(Debug)]
 pub(super) struct Room {
     choice: EchoCancelling,
+    /// Only while it is needed.
     canceller: Option<Canceller>,
+    /// Frames for which the canceller has learned the noise while nobody spoke.
+    learned: u32,
+    /// What is known of the way from loudspeaker to microphone.
+    hint: Option<Duration>,
+    search: Search,
     presence: Presence,
     heard: Heard,
     far: Far,
@@ -37,6 +44,9 @@ impl Room {
         Room {
             choice: EchoCancelling::Off,
             canceller: None,
+            learned: 0,
+            hint: None,
+            search: Search::new(),
             presence: Presence::new(),
             heard: Heard::Unknown,
             far: Far::new(),
@@ -45,8 +55,8 @@ impl Room {
             offset: Offset::default(),
             noise: None,
             floor: Floor::new(),
-            cancelled: Fade::on(),
-            cleaned: Fade::on(),
+            cancelled: Fade::off(),
+            cleaned: Fade::off(),
         }
     }
 
@@ -56,11 +66,6 @@ impl Room {
             self.heard = Heard::Unknown;
             self.presence = Presence::new();
         }
-        if echo == EchoCancelling::Off {
-            self.canceller = None;
-        } else if self.canceller.is_none() {
-            self.canceller = Some(Canceller::new());
-        }
         if noise != self.noise.is_some() {
             self.noise = noise.then(Noise::new);
         }
@@ -68,23 +73,35 @@ impl Room {
 
     /// Another pair of devices: what was known of the echo is worth nothing.
     pub(super) fn moved(&mut self) {
+        self.hint = None;
+        self.search = Search::new();
         self.presence = Presence::new();
         self.heard = Heard::Unknown;
-        if let Some(canceller) = &mut self.canceller {
-            *canceller = Canceller::new();
-        }
+        self.far.has_spoken = false;
+        self.canceller = None;
     }
 
     pub(super) fn hint(&mut self, delay: Duration) {
-        if let Some(canceller) = &mut self.canceller {
-            canceller.hint(delay);
-        }
+        self.hint = Some(delay);
     }
 
     pub(super) fn far(&mut self, sound: &[f32]) {
-        if let Some(canceller) = &mut self.canceller {
-            self.far.turn(sound, |slow| canceller.far(slow));
+        if self.choice == EchoCancelling::Off {
+            return;
         }
+        let is_awake = self.is_awake();
+        let Room {
+            far,
+            search,
+            canceller,
+            ..
+        } = self;
+        far.turn(sound, |slow, has_spoken| {
+            search.far(slow);
+            if let Some(canceller) = canceller.as_mut().filter(|_| is_awake || has_spoken) {
+                canceller.far(slow);
+            }
+        });
     }
 
     pub(super) fn near(&mut self, frame: &mut [f32; SAMPLES]) {
@@ -100,7 +117,7 @@ impl Room {
             }
             None => false,
         };
-        let is_wanted = is_suppressing || self.is_cancelling();
+        let is_wanted = is_suppressing || self.cancelled.is_on();
         if is_wanted || self.cleaned.is_on() {
             let mut cleaned = [0.0; SAMPLES];
             self.up.turn(&sound, &mut cleaned);
@@ -109,12 +126,12 @@ impl Room {
     }
 
     pub(super) fn echo(&self) -> Echo {
-        match (&self.canceller, self.heard) {
-            (None, _) => Echo::Off,
-            (Some(_), Heard::Echo) => Echo::Cancelling,
-            (Some(_), Heard::Unknown) => Echo::Listening,
-            (Some(_), Heard::Nothing) if self.choice == EchoCancelling::On => Echo::Cancelling,
-            (Some(_), Heard::Nothing) => Echo::NoneHeard,
+        match (self.choice, self.heard) {
+            (EchoCancelling::Off, _) => Echo::Off,
+            (_, Heard::Echo) => Echo::Cancelling,
+            (_, Heard::Unknown) => Echo::Listening,
+            (EchoCancelling::On, Heard::Nothing) => Echo::Cancelling,
+            (EchoCancelling::Auto, Heard::Nothing) => Echo::NoneHeard,
         }
     }
 
@@ -131,27 +148,58 @@ impl Room {
         matches!(self.echo(), Echo::Listening | Echo::Cancelling)
     }
 
+    /// Before the far side has said its first word, nothing can come back: then the canceller only
+    /// learns the noise, which it cannot tell from an echo later.
+    fn is_awake(&self) -> bool {
+        self.far.has_spoken || self.learned < LEARNS
+    }
+
+    /// Has a canceller stand ready while one is needed.
+    fn furnish(&mut self, is_needed: bool) {
+        if self.canceller.is_some() || !is_needed {
+            return;
+        }
+        let mut canceller = Canceller::new();
+        let found = self.presence.lag().map(search::duration);
+        if let Some(delay) = found.or(self.hint) {
+            canceller.hint(delay);
+        }
+        self.canceller = Some(canceller);
+        self.learned = 0;
+    }
+
     fn cancel(&mut self, sound: &mut [f32; FRAME]) {
         self.far.pass();
-        let Some(canceller) = &mut self.canceller else {
+        if self.choice != EchoCancelling::Off {
+            let noise = self.floor.level().min(NOISIEST);
+            let is_quiet = decibels(sound.as_slice()) < noise + ABOVE_NOISE;
+            // What is no louder than the noise is no echo worth cancelling, though it may be found.
+            let heard = if is_quiet { [0.0; FRAME] } else { *sound };
+            self.heard = self.presence.note(Now {
+                likeness: self.search.near(&heard, self.presence.is_settled()),
+                is_quiet,
+                far_speaks: self.far.level > SPEECH,
+            });
+        }
+        let is_cancelling = self.is_cancelling();
+        self.furnish(is_cancelling);
+        let is_awake = self.is_awake();
+        self.learned = self.learned.saturating_add(1);
+        let Some(canceller) = self.canceller.as_mut().filter(|_| is_awake) else {
             return;
         };
         let mut cancelled = *sound;
-        let left = canceller.near(&mut cancelled);
-        if !left.linear.is_finite() || cancelled.iter().any(|sample| !sample.is_finite()) {
+        canceller.near(&mut cancelled);
+        if cancelled.iter().any(|sample| !sample.is_finite()) {
             // It would never come back to numbers by itself.
             *canceller = Canceller::new();
             return;
         }
-        self.heard = self.presence.note(Now {
-            near: decibels(sound.as_slice()),
-            left,
-            far: self.far.level,
-            floor: self.floor.level(),
-            far_speaks: self.far.speaks(),
-        });
-        let is_cancelling = self.is_cancelling();
-        self.cancelled.mix(sound, &cancelled, is_cancelling);
+        let is_wanted = is_cancelling && self.far.has_spoken;
+        self.cancelled.mix(sound, &cancelled, is_wanted);
+        if !is_cancelling {
+            self.canceller = None;
+        }
     }
 }
 
@@ -165,6 +213,7 @@ struct Far {
     level: f32,
     /// Frames of the microphone in which an echo may still come.
     about: u32,
+    has_spoken: bool,
 }
 
 impl Far {
@@ -175,10 +224,11 @@ impl Far {
             filled: 0,
             level: SILENCE,
             about: 0,
+            has_spoken: false,
         }
     }
 
-    fn turn(&mut self, sound: &[f32], mut give: impl FnMut(&[f32])) {
+    fn turn(&mut self, sound: &[f32], mut give: impl FnMut(&[f32], bool)) {
         let mut rest = sound;
         while !rest.is_empty() {
             let fits = rest.len().min(self.pending.len() - self.filled);
@@ -196,8 +246,9 @@ impl Far {
             self.level = decibels(&slow);
             if self.level > SPEECH {
                 self.about = COMES_BACK;
+                self.has_spoken = true;
             }
-            give(&slow);
+            give(&slow, self.has_spoken);
         }
     }
 
@@ -231,6 +282,14 @@ impl Offset {
 
 /// The far side speaks when its sound is above this, in dB under full scale.
 const SPEECH: f32 = -50.0;
+
+/// Up to so many dB above the noise the microphone is quiet; noise over the second (in dB under full
+/// scale) may be somebody's voice.
+const ABOVE_NOISE: f32 = 6.0;
+const NOISIEST: f32 = -45.0;
+
+/// Frames: half a second, after which the canceller knows the noise of the room.
+const LEARNS: u32 = 25;
 
 /// Frames after it in which its echo may come: half a second.
 const COMES_BACK: u32 = 25;
