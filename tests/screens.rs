@@ -11,6 +11,7 @@ use ratatui::{Terminal, TerminalOptions, Viewport};
 use screen::*;
 use twocan::api::*;
 use twocan::peer::SafeText;
+use twocan::tui::devices::Came;
 use twocan::tui::glyphs::{Glyphs, UNICODE};
 use twocan::tui::model::Model;
 use twocan::tui::painter::Painter;
@@ -22,7 +23,7 @@ use twocan::tui::view::view;
 type Build = fn(Glyphs) -> Model;
 
 /// Every screen there is, by name.
-const SCREENS: [(&str, Build); 28] = [
+const SCREENS: [(&str, Build); 31] = [
     ("waiting", |glyphs| {
         let mut model = screen(glyphs, status());
         model.me = None;
@@ -194,7 +195,61 @@ const SCREENS: [(&str, Build); 28] = [
         status.contacts[2].relay_only = true;
         pressed(screen(glyphs, status), "tab")
     }),
+    ("devices", |glyphs| {
+        let mut status = status();
+        status.audio.microphone = "usb_mic".into();
+        let mut model = screen(glyphs, status);
+        talking(&mut model);
+        press(&mut model, "shift-s");
+        let asked = model.next_request - 1;
+        reply(&mut model, asked, Ok(Done::Devices(devices())));
+        pressed(model, "j j")
+    }),
+    ("no-device", |glyphs| screen(glyphs, without_sound())),
+    ("no-device-by-ssh", |glyphs| {
+        let mut model = screen(glyphs, without_sound());
+        model.came = Came::by_ssh("192.0.2.7 50000 198.51.100.2 2222", Some("mika"));
+        model
+    }),
 ];
+
+fn without_sound() -> Status {
+    let mut status = status();
+    status.audio = AudioView {
+        place: "no sound".into(),
+        trouble: Some("there is no sound device".into()),
+        missing: true,
+        ..AudioView::default()
+    };
+    status
+}
+
+fn devices() -> Vec<SoundDevice> {
+    let device = |name: &str, description: &str, microphone, default| SoundDevice {
+        name: SafeText::line(name),
+        description: SafeText::line(description),
+        host: SafeText::line("PulseAudio"),
+        microphone,
+        speaker: !microphone,
+        default,
+    };
+    vec![
+        device("usb_mic", "Yeti Stereo Microphone", true, true),
+        device(
+            "alsa_input.pci",
+            "Built-in Audio Analog Stereo",
+            true,
+            false,
+        ),
+        device(
+            "alsa_output.pci",
+            "Built-in Audio Analog Stereo",
+            false,
+            true,
+        ),
+        device("bluez_output", "Bluetooth Headset", false, false),
+    ]
+}
 
 fn pressed(mut model: Model, keys: &str) -> Model {
     press(&mut model, keys);

@@ -30,9 +30,10 @@ pub fn draw(model: &Model, row: usize, frame: &mut Frame, area: Rect) {
         lines.extend(head.iter().map(|text| cut(model, text, width)));
     }
     let room = height.saturating_sub(lines.len() + if is_roomy { 2 } else { 0 });
+    let room = room.max(1);
     let skip = super::history::first_row(row, room, rows.len());
     let mut way = None;
-    for (number, one) in rows.iter().enumerate().skip(skip).take(room.max(1)) {
+    for (number, one) in rows.iter().enumerate().skip(skip).take(room) {
         if is_roomy && way != Some(one.is_microphone) {
             lines.push(title(model, one.is_microphone, width));
         }
@@ -55,9 +56,7 @@ fn head(model: &Model) -> Vec<String> {
         (None, None) => audio.place.clone(),
     }];
     lines.extend(audio.note.clone());
-    lines.push(
-        "What is chosen here holds until the phone ends; [sound] in the config keeps it.".into(),
-    );
+    lines.push("Lasts until the phone ends; to keep it: [sound] in the config".into());
     lines
 }
 

@@ -41,7 +41,8 @@ pub fn ends(left: &str, right: &str, width: usize, more: &str) -> String {
     let right = fit(right, width, more);
     let room = width - right.width();
     if room < 2 {
-        return pad(&right, width, more);
+        let most = if right.is_empty() { left } else { &right };
+        return pad(most, width, more);
     }
     format!("{} {right}", pad(left, room - 1, more))
 }
