@@ -41,6 +41,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::config::EchoCancelling;
@@ -342,8 +343,8 @@ impl Audio {
     /// Waits for an event that should not wait: a call's first frame, news of the devices, or a
     /// channel that is full. All others are there to be taken whenever whoever takes them is awake
     /// anyway, at least once a frame: waking up costs more than all the rest of handing over one.
-    pub async fn urgent(&self) {
-        self.urgent.notified().await;
+    pub fn urgent(&self) -> Notified<'_> {
+        self.urgent.notified()
     }
 
     /// Serves this call from now on, with fresh codec and jitter state, in the place of any other.

@@ -119,8 +119,14 @@ impl Engine {
         std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || {
-                runtime.block_on(run.run());
+                // As a task: what is not one is woken by a system call each time, even by its own timer.
+                let ended = runtime.block_on(runtime.spawn(run.run()));
                 drop(runtime);
+                if let Err(error) = ended
+                    && let Ok(panic) = error.try_into_panic()
+                {
+                    std::panic::resume_unwind(panic);
+                }
                 end.send_replace(true);
             })
             .map_err(EngineError::Thread)?;
