@@ -303,7 +303,7 @@ mod tests {
             let near: [f32; 320] = std::array::from_fn(|i| heard[i] * echo + own[i]);
             found = search.near(&near, false).or(found);
         }
-        found.unwrap()
+        found.expect("it looks every 160 ms")
     }
 
     #[test]
@@ -340,7 +340,7 @@ mod tests {
                 search.near(&sound, false);
             }
         }
-        let found = found.unwrap();
+        let found = found.expect("it looks every 160 ms");
         assert!(found.strength > 10.0, "{found:?}");
     }
 
