@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::directory::Offer;
 use crate::peer::{Reach, Redacted};
 
-/// See the [module](self).
+/// The ultrapeer that this phone lends to its contacts, and who may use it.
 #[derive(Debug)]
 pub struct Lending {
     relay: Vec<u8>,
