@@ -34,7 +34,7 @@ const FRAME: u64 = 20_000;
 impl Line {
     fn new() -> Line {
         Line {
-            jitter: new(),
+            jitter: new(10),
             flying: Vec::new(),
             back: None,
             mends: false,
@@ -103,10 +103,11 @@ impl Line {
     }
 }
 
-fn new() -> Jitter {
+/// With this least wait, in ms.
+fn new(target: u64) -> Jitter {
     Jitter::new(Settings {
         frame: Duration::from_millis(20),
-        target: Duration::from_millis(10),
+        target: Duration::from_millis(target),
         max_payload: 80,
         mends: |payload| payload.get(8) == Some(&1),
     })
@@ -128,14 +129,14 @@ fn a_quiet_line_loses_nothing_and_waits_for_no_more_than_at_the_start() {
         line.send(number, 3_000 + number * FRAME);
     }
     line.play(500 * FRAME, FRAME);
-    assert_eq!(line.frames(), (0..498).collect::<Vec<_>>());
+    assert_eq!(line.frames(), (0..499).collect::<Vec<_>>());
     assert_eq!(line.gaps(), 0);
     let stats = line.stats();
-    assert!((30..=40).contains(&stats.depth.as_millis()), "{stats:?}");
+    assert!((10..=20).contains(&stats.depth.as_millis()), "{stats:?}");
     // All beyond the target may be taken out of the sound.
     assert_eq!(stats.target.as_millis(), 10);
     let excess = line.jitter.excess().as_millis();
-    assert!((18..=30).contains(&excess), "{excess} ms");
+    assert!(excess <= 10, "{excess} ms");
     assert_eq!(
         (stats.loss, stats.late, stats.jitter),
         (0.0, 0, Duration::ZERO)
@@ -158,7 +159,7 @@ fn frames_out_of_order_are_played_in_order() {
 
 #[test]
 fn the_first_frames_may_come_in_any_order() {
-    let mut jitter = new();
+    let mut jitter = new(10);
     for seq in [2u16, 0, 1] {
         jitter.push(seq, &[seq as u8], micros(0));
     }
@@ -248,7 +249,7 @@ fn a_pause_of_the_sender_ends_in_silence_and_then_goes_on() {
 #[test]
 fn a_sender_that_starts_over_is_heard_again() {
     for restart in [0u16, 12_000, 60] {
-        let mut jitter = new();
+        let mut jitter = new(10);
         for number in 0..100u64 {
             jitter.push(number as u16, &[1], micros(number * FRAME));
             jitter.pop(micros(number * FRAME + 10_000));
@@ -265,7 +266,7 @@ fn a_sender_that_starts_over_is_heard_again() {
 
 #[test]
 fn a_sender_may_step_down_for_as_long_as_it_likes() {
-    let mut jitter = new();
+    let mut jitter = new(10);
     // As far down as a number can mean, and long enough in a row to be taken for a new start. There
     // is room for 2^32 frames below the first.
     for step in 0..(1u32 << 17) + 10 {
@@ -301,6 +302,8 @@ fn a_copy_fills_a_hole_if_it_comes_in_time() {
 #[test]
 fn the_next_packet_mends_a_hole_when_no_copy_does() {
     let mut line = Line::new();
+    // It waits for the next packet from the beginning, as nobody here makes the sound longer.
+    line.jitter = new(30);
     line.mends = true;
     for number in (0..1000).filter(|number| number % 10 != 5) {
         line.send(number, 2_000 + number * FRAME);
@@ -360,7 +363,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 proptest! {
     #[test]
     fn nothing_that_a_peer_sends_breaks_it(deeds in vec(deed(), 1..400)) {
-        let mut jitter = new();
+        let mut jitter = new(10);
         let mut now = 0;
         for deed in deeds {
             match deed {

@@ -262,7 +262,7 @@ const MOST: i64 = 300_000;
 const PRICE: f32 = 4_000_000.0;
 
 /// What frames wait before the line is known, in microseconds ...
-const START: i64 = 30_000;
+const START: i64 = 10_000;
 
 /// ... which is after so many of them if they come within so many microseconds, ...
 const KNOWN: f32 = 10.0;
