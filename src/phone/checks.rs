@@ -70,8 +70,8 @@ struct Search {
 enum By {
     /// From many ports of ours to the peer's one.
     Sides(SideId, SocketAddr),
-    /// From our one port to many of the peer's: of all, and of those among which it was seen.
-    Ports(IpAddr, Ports, Ports),
+    /// From our one port to many of the peer's: of all, and of these, among which it was seen.
+    Ports(IpAddr, Ports),
 }
 
 /// Which end of a birthday search is ours.
@@ -194,7 +194,7 @@ impl Checks {
     pub fn search(&mut self, birthday: Birthday, sides: &Range<SideId>, now: Duration) {
         let by = match birthday {
             Birthday::Open(address) => By::Sides(sides.start, address),
-            Birthday::Try(ip, seen) => By::Ports(ip, ALL, around(seen)),
+            Birthday::Try(ip, seen) => By::Ports(ip, around(seen)),
         };
         let (sent, next) = (0, now);
         self.search = Some(Search { by, sent, next });
@@ -260,8 +260,8 @@ impl Checks {
                 }
                 (Path::Side(side, to), search.sent >= SIDES * SIDE_ROUNDS)
             }
-            By::Ports(ip, all, near) => {
-                let (first, last) = if sent % 2 == 0 { near } else { all };
+            By::Ports(ip, near) => {
+                let (first, last) = if sent % 2 == 0 { near } else { ALL };
                 let ports = u32::from(last - first) + 1;
                 let port = first + (rng.next_u32() % ports) as u16;
                 (

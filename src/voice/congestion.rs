@@ -315,6 +315,14 @@ mod tests {
         starved: bool,
     }
 
+    /// It carries all, without a queue to speak of.
+    const WIDE: Line = Line {
+        carries: |_| 1000.0,
+        queue_ms: 1000.0,
+        extra_ms: |_| 0.0,
+        unlucky: 0,
+    };
+
     fn run(line: &Line, seconds: u64) -> Vec<Second> {
         let (mut policy, mut arrivals) = (Policy::new(), Arrivals::new(FRAME));
         let mut reports: VecDeque<(Duration, Report)> = VecDeque::new();
@@ -369,8 +377,7 @@ mod tests {
         let line = Line {
             carries: |_| 62.0,
             queue_ms: 2000.0,
-            extra_ms: |_| 0.0,
-            unlucky: 0,
+            ..WIDE
         };
         let seen = run(&line, 120);
         let late = &seen[20..];
@@ -385,9 +392,7 @@ mod tests {
     fn what_was_given_up_comes_back_when_the_line_is_wide_again() {
         let line = Line {
             carries: |second| if second < 20 { 62.0 } else { 1000.0 },
-            queue_ms: 1000.0,
-            extra_ms: |_| 0.0,
-            unlucky: 0,
+            ..WIDE
         };
         let seen = run(&line, 90);
         assert!(seen[15].rate < 32);
@@ -397,10 +402,8 @@ mod tests {
     #[test]
     fn a_way_that_becomes_longer_is_no_queue() {
         let line = Line {
-            carries: |_| 1000.0,
-            queue_ms: 1000.0,
             extra_ms: |second| if second < 20 { 0.0 } else { 120.0 },
-            unlucky: 0,
+            ..WIDE
         };
         let seen = run(&line, 90);
         assert!(seen[..20].iter().chain(&seen[40..]).all(|s| s.rate == 32));
@@ -412,8 +415,7 @@ mod tests {
         let line = Line {
             carries: |_| 66.0,
             queue_ms: 25.0,
-            extra_ms: |_| 0.0,
-            unlucky: 0,
+            ..WIDE
         };
         let seen = run(&line, 120);
         let lost: u32 = seen[60..].iter().map(|s| s.lost).sum();
@@ -424,10 +426,8 @@ mod tests {
     #[test]
     fn loss_by_chance_is_repaired_with_all_there_is() {
         let line = Line {
-            carries: |_| 1000.0,
-            queue_ms: 1000.0,
-            extra_ms: |_| 0.0,
             unlucky: 200,
+            ..WIDE
         };
         let seen = run(&line, 120);
         let full = seen[30..].iter().filter(|s| s.rate == 64).count();
@@ -440,8 +440,7 @@ mod tests {
         let line = Line {
             carries: |_| 40.0,
             queue_ms: 800.0,
-            extra_ms: |_| 0.0,
-            unlucky: 0,
+            ..WIDE
         };
         let seen = run(&line, 60);
         assert!(seen[20..].iter().all(|s| s.starved && s.rate == 12));

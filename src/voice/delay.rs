@@ -129,13 +129,13 @@ impl Delay {
 
     /// A little later than the slowest frame of late, after the moment it was sent.
     pub(super) fn slowest(&self) -> i64 {
-        let slowest = self.extreme(|part| part.slowest).max();
-        slowest.map_or(self.target, |slowest| slowest + BUCKET / 2)
+        self.slowest_of_late()
+            .map_or(self.target, |slowest| slowest + BUCKET / 2)
     }
 
     /// Enough frames have come to judge the line by: few if they come as evenly as they were sent.
     pub(super) fn is_known(&self) -> bool {
-        let slowest = self.extreme(|part| part.slowest).max();
+        let slowest = self.slowest_of_late();
         let is_even = slowest.is_some_and(|slowest| slowest - self.fastest() < EVEN);
         self.samples >= if is_even { KNOWN } else { KNOWN_UNEVEN }
     }
@@ -178,7 +178,7 @@ impl Delay {
             }
             late += self.buckets[index];
         }
-        let slowest = self.extreme(|part| part.slowest).max();
+        let slowest = self.slowest_of_late();
         let wanted = self.base + best.1.max(self.bell().min(MOST));
         let fastest = self.fastest();
         let needed = slowest.map_or(wanted, |slowest| wanted.min(slowest + (slowest - fastest)));
@@ -197,6 +197,10 @@ impl Delay {
     fn reach(&self) -> i64 {
         let reaches = self.recent.iter().map(|part| part.reach);
         reaches.max().unwrap_or(0)
+    }
+
+    fn slowest_of_late(&self) -> Option<i64> {
+        self.extreme(|part| part.slowest).max()
     }
 
     fn fastest(&self) -> i64 {

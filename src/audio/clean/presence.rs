@@ -98,7 +98,7 @@ impl Presence {
     }
 }
 
-/// One frame of the microphone. Levels are in dB under full scale.
+/// One frame of the microphone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     /// What the search found just now.
