@@ -135,9 +135,8 @@ fn no_voice_is_missed_on_the_way_to_a_direct_path() {
         // Two lines in a row, each with its own.
         let most = (40 + 2 * jitter) * MILLI;
         assert!(arrivals.iter().all(|gap| *gap <= most), "{arrivals:?}");
-        assert!(
-            silences.iter().all(|gap| *gap <= 10 * MILLI),
-            "{silences:?}"
-        );
+        // A buffer that begins small bridges a little more before it knows how uneven the line is.
+        let most = if jitter > 10 { 20 * MILLI } else { 10 * MILLI };
+        assert!(silences.iter().all(|gap| *gap <= most), "{silences:?}");
     }
 }
