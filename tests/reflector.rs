@@ -193,7 +193,11 @@ impl End {
             if let Some(datagram) = binding.due(began.elapsed(), &mut rng) {
                 socket.send_to(&datagram, server).expect("sent");
             }
-            let (bytes, from) = receive(&socket).expect("an answer");
+            // What gets no answer is sent again, as a phone does.
+            let pause = binding.deadline().saturating_sub(began.elapsed());
+            let Some((bytes, from)) = receive_within(&socket, pause) else {
+                continue;
+            };
             assert_eq!(from, server);
             if let Some(datagram) = binding.handle(&bytes, began.elapsed()) {
                 socket.send_to(&datagram, server).expect("sent");
@@ -219,12 +223,16 @@ impl End {
 }
 
 fn socket() -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    socket.set_read_timeout(Some(PATIENCE)).expect("set");
-    socket
+    UdpSocket::bind("127.0.0.1:0").expect("a port")
 }
 
 fn receive(socket: &UdpSocket) -> Option<(Vec<u8>, SocketAddr)> {
+    receive_within(socket, PATIENCE)
+}
+
+fn receive_within(socket: &UdpSocket, time: Duration) -> Option<(Vec<u8>, SocketAddr)> {
+    let time = time.max(Duration::from_millis(1));
+    socket.set_read_timeout(Some(time)).expect("set");
     let mut buffer = [0; 2048];
     let (length, from) = socket.recv_from(&mut buffer).ok()?;
     Some((buffer[..length].to_vec(), from))
