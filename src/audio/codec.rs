@@ -6,7 +6,7 @@ use std::fmt;
 use audiopus::coder::Encoder as Opus;
 use audiopus::{Application, Bandwidth, Bitrate, Channels, SampleRate, Signal};
 
-use crate::phone::types::{MAX_OPUS, Opus as Packet};
+use crate::phone::types::{MAX_OPUS, Opus as Packet, Rung};
 
 /// Samples a second, everywhere in the program but right at a device of another rate.
 pub const RATE: u32 = 48_000;
@@ -110,9 +110,7 @@ impl From<audiopus::Error> for CodecError {
 pub struct Decoder {
     opus: audiopus_sys::Decoder,
     complexity: u8,
-    /// How long packets have been of late, in bytes: the longest, and less with every shorter one.
-    longest: f32,
-    /// Frames for which it still counts that each has few bits, whatever its length.
+    /// Frames for which it still counts that each has few bits.
     thin: u8,
     is_enhancing: bool,
 }
@@ -121,7 +119,7 @@ impl Decoder {
     /// `complexity` is 0..=10: from 5 on, losses are bridged by a neural network; from 7 on, speech
     /// is enhanced by another one at several times the cost. With 5 or 6 that is done where frames
     /// have few bits only, since it is heard there (PESQ-WB +0.1 to +0.16 at 12 to 16 kbit/s, +0.06
-    /// at 24, nothing above): where no packet has more than 70 bytes, or repair takes its part.
+    /// at 24, nothing above): where packets are small, or repair takes its part.
     pub fn new(complexity: u8) -> Result<Decoder, CodecError> {
         let complexity = complexity.min(10);
         let mut opus = audiopus_sys::Decoder::new(RATE as i32)?;
@@ -129,15 +127,16 @@ impl Decoder {
         Ok(Decoder {
             opus,
             complexity,
-            longest: MAX_OPUS as f32,
             thin: 0,
             is_enhancing: false,
         })
     }
 
-    /// Frames come with copies of others, which take bits from each.
-    pub fn note_copies(&mut self) {
-        self.thin = LASTING;
+    /// A packet of this size has come; copies of other frames take bits from each.
+    pub fn note_room(&mut self, rung: Rung, has_copies: bool) {
+        if has_copies || rung.payload() <= THIN {
+            self.thin = LASTING;
+        }
     }
 
     /// `packet` may be anything a peer can think of.
@@ -169,13 +168,13 @@ impl Decoder {
         Ok(())
     }
 
-    /// Changes the effort with the size of the packets.
+    /// Changes the effort with the bits that frames have. What is said does not count: a packet of
+    /// silence is short at any rate.
     fn suit(&mut self, packet: &[u8]) -> Result<(), CodecError> {
-        self.longest = (self.longest * FORGETTING).max(packet.len() as f32);
         if audiopus_sys::has_repair(packet) {
             self.thin = LASTING;
         }
-        let enhances = self.longest < THIN || self.thin > 0;
+        let enhances = self.thin > 0;
         self.thin = self.thin.saturating_sub(1);
         if enhances != self.is_enhancing && (5..ENHANCING).contains(&self.complexity) {
             let complexity = if enhances { ENHANCING } else { self.complexity };
@@ -220,17 +219,12 @@ fn samples_in(configuration: u8) -> usize {
 /// From this complexity on libopus enhances speech (by NoLACE).
 const ENHANCING: u8 = 7;
 
-/// The longest packets of 16 to 20 kbit/s have so many bytes.
-const THIN: f32 = 70.0;
-
 /// Frames of 24 kbit/s and less are thin.
 const THIN_BITS: u32 = 24_000;
+const THIN: usize = THIN_BITS as usize / 8 / 50;
 
 /// Frames for which copies or a repair count: a second.
 const LASTING: u8 = 50;
-
-/// The length of a packet counts half a second later by a tenth less.
-const FORGETTING: f32 = 0.996;
 
 /// What the largest packet comes to in 20 ms.
 const MOST_BITS: u32 = MAX_OPUS as u32 * 8 * 50;
@@ -260,6 +254,27 @@ mod tests {
         }
         let peak = heard.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
         assert!((0.4..0.7).contains(&peak), "peak {peak}");
+    }
+
+    #[test]
+    fn speech_is_enhanced_where_frames_have_few_bits_whatever_is_said() {
+        let mut encoder = Encoder::new(6).expect("encoder");
+        encoder.aim(32_000, false).expect("a rate");
+        let mut decoder = Decoder::new(5).expect("decoder");
+        let silence = encoder.encode(&[0.0; SAMPLES], 80).expect("encoded");
+        let mut enhances = |rung, has_copies| {
+            let mut heard = [0.0; SAMPLES];
+            for _ in 0..=LASTING {
+                decoder.note_room(rung, has_copies);
+                decoder.decode(&silence, &mut heard).expect("decoded");
+            }
+            decoder.is_enhancing
+        };
+        assert!(!enhances(Rung::USUAL, false));
+        assert!(enhances(Rung::USUAL, true));
+        assert!(!enhances(Rung::USUAL, false));
+        assert!(enhances(Rung::numbered(2), false));
+        assert!(!enhances(Rung::numbered(4), false));
     }
 
     #[test]

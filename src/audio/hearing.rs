@@ -43,9 +43,7 @@ impl Hearing {
     /// A frame from the far side that arrived at `at`.
     pub(super) fn receive(&mut self, frame: &Frame, at: Duration) {
         self.playout.push(frame.seq, &frame.opus, at);
-        if !frame.copies.is_empty() {
-            self.decoder.note_copies();
-        }
+        self.decoder.note_room(frame.rung, !frame.copies.is_empty());
         for copy in &frame.copies {
             let seq = frame.seq.wrapping_sub(u16::from(copy.back));
             self.playout.push_copy(seq, &copy.opus, copy.back, at);

@@ -11,7 +11,8 @@
 use arrayvec::ArrayVec;
 
 use super::channel::Plain;
-use super::types::{Frame, MAX_OPUS, Report};
+use super::types::{Frame, MAX_OPUS, Report, Rung};
+use super::wire::plain_size;
 
 /// Which of the two reliable streams an item belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub enum Item<'a> {
 #[derive(Clone, Debug)]
 pub struct Contents<'a> {
     pub voice: Option<(u16, &'a [u8])>,
+    /// By the size of the packet; the usual one for packets of any other size.
+    pub rung: Rung,
     rest: &'a [u8],
 }
 
@@ -76,7 +79,12 @@ pub fn split(plain: &[u8]) -> Option<Contents<'_>> {
     let (opus, rest) = rest.split_at_checked(length)?;
     let seq = u16::from_le_bytes([head[0], head[1]]);
     let voice = (length > 0).then_some((seq, opus));
-    Some(Contents { voice, rest })
+    let rung = Rung::all().find(|rung| plain_size(*rung) == plain.len());
+    Some(Contents {
+        voice,
+        rung: rung.unwrap_or(Rung::USUAL),
+        rest,
+    })
 }
 
 impl<'a> Contents<'a> {
@@ -358,6 +366,7 @@ mod tests {
             assert!(builder.room() >= 28, "{} left", builder.room());
             let plain = builder.finish();
             let contents = split(&plain).expect("well formed");
+            assert_eq!(contents.rung, rung);
             assert_eq!(contents.voice, Some((7, frame.opus.as_slice())));
             let copies = frame.copies.iter().map(|copy| Item::Copy {
                 back: copy.back,

@@ -124,7 +124,7 @@ pub struct Frame {
     /// Exact copies of earlier frames. With `opus` they fit into [`Rung::payload`] bytes.
     pub copies: ArrayVec<Copied, MAX_COPIES>,
     /// How large the packet is; it stays so until a frame says otherwise. Chosen by what the far
-    /// side reports of the line, never by what is said. Without meaning in a received frame.
+    /// side reports of the line, never by what is said.
     pub rung: Rung,
 }
 

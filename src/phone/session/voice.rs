@@ -61,7 +61,10 @@ impl Session {
         if self.stage != Stage::Open || self.pacer.is_none() {
             return;
         }
-        let mut frame = contents.voice.map(|(seq, opus)| Frame::new(seq, own(opus)));
+        let mut frame = contents.voice.map(|(seq, opus)| Frame {
+            rung: contents.rung,
+            ..Frame::new(seq, own(opus))
+        });
         let mut report = None;
         for item in contents.items() {
             match (item, &mut frame) {
