@@ -22,6 +22,8 @@ struct Call {
     now: u64,
     /// What the loudspeaker calls 10 ms.
     block: u64,
+    /// Samples that it takes at a time.
+    grain: usize,
     heard: Vec<f32>,
     /// When each frame was decoded, and how long after the fastest way here.
     lags: Vec<(u64, f64)>,
@@ -79,6 +81,7 @@ impl Call {
             mends: false,
             now: 3_000,
             block: 10_000,
+            grain: BLOCK,
             heard: Vec::new(),
             lags: Vec::new(),
         }
@@ -103,15 +106,16 @@ impl Call {
             self.arrive(number, micros(at));
         }
         let mut block = [0.0; BLOCK];
+        let sound = &mut block[..self.grain];
         let before = self.voice.decoded.len();
-        self.playout
-            .pull(&mut self.voice, micros(self.now), &mut block);
+        self.playout.set_grain(self.grain);
+        self.playout.pull(&mut self.voice, micros(self.now), sound);
         for number in &self.voice.decoded[before..] {
             let lag = self.now as f64 / 1000.0 - *number as f64 * 20.0 - PATH;
             self.lags.push((self.now, lag));
         }
-        self.heard.extend(block);
-        self.now += self.block;
+        self.heard.extend_from_slice(sound);
+        self.now += self.block * self.grain as u64 / BLOCK as u64;
     }
 
     fn arrive(&mut self, number: u64, at: Duration) {
@@ -189,6 +193,22 @@ fn a_quiet_line_adds_little_and_changes_nothing() {
     assert!(call.lag(40..300) < 16.0, "{} ms", call.lag(40..300));
     assert_eq!((stats.concealed, stats.late), (0, 0), "{stats:?}");
     assert_eq!(stats.stretched, given_back, "{stats:?}");
+}
+
+/// Frames are asked for when the loudspeaker takes sound: in the middle between two such moments,
+/// they wait for half of the time between them, whatever comes when.
+#[test]
+fn who_takes_less_at_a_time_hears_sooner() {
+    for (grain, most) in [(BLOCK, 16.0), (BLOCK / 2, 11.0)] {
+        for phase in 0..10 {
+            let mut call = Call::new(speech());
+            (call.grain, call.now) = (grain, phase * 1000);
+            call.run(0..30, quiet);
+            let (lag, stats) = (call.lag(60..300), call.stats());
+            assert!((5.0..most).contains(&lag), "{grain}, {phase}: {lag} ms");
+            assert_eq!((stats.concealed, stats.late), (0, 0), "{stats:?}");
+        }
+    }
 }
 
 #[test]

@@ -219,9 +219,7 @@ impl SpeakerEnd {
 
     fn call_for(&self, samples: usize) {
         let wanted = (samples * RATE as usize).div_ceil(self.rate as usize);
-        self.link
-            .wanted
-            .store(wanted.clamp(CHUNK, LARGEST), Relaxed);
+        self.link.wanted.store(wanted.min(LARGEST), Relaxed);
         self.link.is_waiting.store(true, Relaxed);
         self.link.voice.unpark();
     }

@@ -60,11 +60,20 @@ impl Hearing {
         wanted: usize,
         now: Duration,
     ) {
+        if wanted == 0 {
+            return;
+        }
+        let grain = rings.grain(wanted);
+        self.playout.set_grain(grain);
         let mut held = rings.ready();
-        while held < wanted {
-            let block = &mut self.block;
-            self.playout.pull(&mut self.decoder, now, block);
-            let sound = block.as_mut_slice();
+        loop {
+            // What needs no decoding is laid ready too, so that we are woken once a frame.
+            let ready = self.playout.ready();
+            if held >= wanted && ready == 0 {
+                break;
+            }
+            let sound = &mut self.block[..ready.clamp(grain, CHUNK)];
+            self.playout.pull(&mut self.decoder, now, sound);
             if let Some(tap) = &mut tap {
                 tap.heard(sound);
             }
@@ -75,7 +84,7 @@ impl Hearing {
             }
             cleaning.far(sound);
             rings.play(sound);
-            held += CHUNK;
+            held += sound.len();
         }
     }
 

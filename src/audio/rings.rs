@@ -83,7 +83,14 @@ impl VoiceSide {
         held * RATE as usize / self.speaker_rate as usize
     }
 
-    /// Lays a multiple of 10 ms ready. What does not fit is dropped: nobody takes it.
+    /// Samples by whose multiples sound may be laid ready for a loudspeaker that wants so many: 5 ms
+    /// if that is enough and nothing has to be converted, or 10 ms.
+    pub(super) fn grain(&self, wanted: usize) -> usize {
+        let is_small = (1..=CHUNK / 2).contains(&wanted) && self.to_speaker.is_none();
+        if is_small { CHUNK / 2 } else { CHUNK }
+    }
+
+    /// Lays a multiple of the grain ready. What does not fit is dropped: nobody takes it.
     pub(super) fn play(&mut self, sound: &[f32]) {
         let Some(resample) = &mut self.to_speaker else {
             let _ = self.speaker.push_partial_slice(sound);

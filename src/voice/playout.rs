@@ -1,8 +1,9 @@
 //! From packets to the samples of a loudspeaker: the jitter buffer, a decoder, and what makes the
 //! delay longer and shorter in between.
 //!
-//! Sound is handed over in blocks of 10 ms and a frame is decoded as late as possible, when the
-//! block that begins it is wanted. What of a frame does not fit into a block waits for the next.
+//! A frame is decoded as late as possible, when the loudspeaker wants the sound that begins it: at
+//! multiples of what that takes at a time, the grain. What of a frame does not fill a grain waits for
+//! the next.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::voice::meter::Stats;
 use crate::voice::noise::Noise;
 use crate::voice::stretch::{self, Cut, FADE, LONGEST, SHORTEST};
 
-/// Samples in what is handed over at a time: 10 ms at 48 kHz, the only rate that is known here.
+/// Samples in the largest grain: 10 ms at 48 kHz, the only rate that is known here.
 pub const BLOCK: usize = 480;
 
 /// Samples in one 20 ms frame.
@@ -34,6 +35,7 @@ pub trait Decode {
 pub struct Playout {
     jitter: Jitter,
     noise: Noise,
+    grain: usize,
     /// What was played last, then `held` samples that wait.
     sound: Box<[f32; PAST + ROOM]>,
     held: usize,
@@ -52,6 +54,7 @@ impl Playout {
         Playout {
             jitter: Jitter::new(settings),
             noise: Noise::new(),
+            grain: BLOCK,
             sound: Box::new([0.0; PAST + ROOM]),
             held: 0,
             bridged: 0,
@@ -71,14 +74,28 @@ impl Playout {
         self.jitter.push_copy(seq, payload, back, now);
     }
 
-    /// The next 10 ms for the loudspeaker.
-    pub fn pull(&mut self, decoder: &mut impl Decode, now: Duration, block: &mut [f32; BLOCK]) {
-        while self.held < BLOCK {
-            self.append(decoder, now);
+    /// The loudspeaker takes so many samples at a time, at most [`BLOCK`]: the delay is changed in
+    /// steps of it.
+    pub fn set_grain(&mut self, samples: usize) {
+        self.grain = samples.clamp(SHORTEST, BLOCK);
+    }
+
+    /// Samples, in whole grains, for which nothing has to be decoded.
+    pub fn ready(&self) -> usize {
+        self.held / self.grain * self.grain
+    }
+
+    /// The next samples for the loudspeaker.
+    pub fn pull(&mut self, decoder: &mut impl Decode, now: Duration, sound: &mut [f32]) {
+        for piece in sound.chunks_mut(BLOCK) {
+            while self.held < piece.len() {
+                self.append(decoder, now);
+            }
+            let end = PAST + piece.len();
+            piece.copy_from_slice(&self.sound[PAST..end]);
+            self.sound.copy_within(piece.len()..PAST + self.held, 0);
+            self.held -= piece.len();
         }
-        block.copy_from_slice(&self.sound[PAST..PAST + BLOCK]);
-        self.sound.copy_within(BLOCK..PAST + self.held, 0);
-        self.held -= BLOCK;
     }
 
     pub fn stats(&self, now: Duration) -> Stats {
@@ -173,8 +190,8 @@ impl Playout {
     /// `before` samples waited before the last frame was decoded.
     fn adjust(&mut self, before: usize) {
         let excess = samples(self.jitter.excess());
-        // Frames are asked for in steps of a block; what waits beside is delay for nothing.
-        let spare = before + excess / BLOCK * BLOCK;
+        // Frames are asked for in steps of a grain; what waits beside is delay for nothing.
+        let spare = before + excess / self.grain * self.grain;
         let lack = samples(self.jitter.lack());
         if lack > LACKING {
             self.waited += 1;
@@ -202,16 +219,16 @@ impl Playout {
             return;
         };
         self.held = stretch::shorten(sound, cut);
-        let blocks = cut.by.saturating_sub(before).div_ceil(BLOCK);
-        self.note(cut, -(cut.by as i64), -((blocks * BLOCK) as i64));
+        let grains = cut.by.saturating_sub(before).div_ceil(self.grain);
+        self.note(cut, -(cut.by as i64), -((grains * self.grain) as i64));
     }
 
     fn lengthen(&mut self, before: usize, lack: usize) {
         let gate = self.gate(lack, lack as f32 / HASTE);
         let length = PAST + self.held;
         let sound = &self.sound[..length];
-        // What is asked for next comes a block later only when this is longer than a block.
-        let step = (BLOCK - before).max(SHORTEST);
+        // What is asked for next comes a grain later only when this is longer than a grain.
+        let step = self.grain.saturating_sub(before).max(SHORTEST);
         let cut = stretch::plain(sound, PAST + before, PAST + before - step);
         let cut = match cut.filter(|cut| self.noise.is_quiet(cut.power)) {
             Some(cut) => Some(cut),
@@ -222,8 +239,8 @@ impl Playout {
             return;
         };
         self.held = stretch::lengthen(self.sound.as_mut_slice(), length, cut) - PAST;
-        let blocks = (before + cut.by) / BLOCK;
-        self.note(cut, cut.by as i64, (blocks * BLOCK) as i64);
+        let grains = (before + cut.by) / self.grain;
+        self.note(cut, cut.by as i64, (grains * self.grain) as i64);
     }
 
     /// How alike the sides of a cut must be to change the delay by `wanted` samples. At first only a
