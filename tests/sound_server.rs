@@ -15,7 +15,8 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 use twocan::api::CallId;
 use twocan::audio::{
-    Audio, AudioEvent, Backend, Choice, Choices, Encoder, Place, SAMPLES, Settings, devices, survey,
+    Audio, AudioEvent, Backend, Choice, Choices, Decoder, Encoder, Place, SAMPLES, Settings,
+    devices, survey,
 };
 use twocan::phone::types::{Frame, OpenMic};
 
@@ -32,6 +33,21 @@ async fn what_is_played_comes_back_by_the_microphone() {
     );
     call.until_heard(true).await;
     assert!(call.audio.place().starts_with("PulseAudio at"), "{place:?}");
+}
+
+#[tokio::test]
+async fn what_is_played_is_heard_soon_however_long_the_call_lasts() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut call = Call::on(&server.socket, "one.monitor", "one");
+    call.until_restored().await;
+    for _ in 0..3 {
+        call.until_heard(true).await;
+        call.frames(100).await;
+        let frames = call.fall_silent().await;
+        assert!(frames <= 20, "heard for {frames} frames of 20 ms more");
+    }
 }
 
 #[tokio::test]
@@ -180,6 +196,7 @@ struct Call {
     encoder: Encoder,
     at: usize,
     seq: u16,
+    is_silent: bool,
 }
 
 impl Call {
@@ -202,6 +219,7 @@ impl Call {
             encoder: Encoder::new(5).expect("an encoder"),
             at: 0,
             seq: 0,
+            is_silent: false,
         }
     }
 
@@ -249,6 +267,26 @@ impl Call {
         .await;
     }
 
+    /// The far side says nothing until that is heard: after so many frames of the microphone.
+    async fn fall_silent(&mut self) -> usize {
+        let mut decoder = Decoder::new(0).expect("a decoder");
+        let mut count = 0;
+        self.is_silent = true;
+        self.wait(|event| {
+            let AudioEvent::Frame(_, frame, _) = event else {
+                return None;
+            };
+            let mut sound = [0.0; SAMPLES];
+            decoder.decode(&frame.opus, &mut sound).expect("decoded");
+            count += 1;
+            let is_quiet = sound.iter().all(|sample| sample.abs() < 0.01);
+            (is_quiet && count > 1).then_some(())
+        })
+        .await;
+        self.is_silent = false;
+        count
+    }
+
     async fn frames(&mut self, count: usize) {
         let mut seen = 0;
         self.wait(|event| {
@@ -277,7 +315,8 @@ impl Call {
     fn say(&mut self) {
         let mut tone = [0.0; SAMPLES];
         for sample in &mut tone {
-            *sample = 0.5 * (self.at as f32 * 440.0 * std::f32::consts::TAU / 48_000.0).sin();
+            let loud = if self.is_silent { 0.0 } else { 0.5 };
+            *sample = loud * (self.at as f32 * 440.0 * std::f32::consts::TAU / 48_000.0).sin();
             self.at = (self.at + 1) % 48_000;
         }
         let opus = self.encoder.encode(&tone, 80).expect("a packet");

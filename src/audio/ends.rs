@@ -217,6 +217,16 @@ impl SpeakerEnd {
         samples[given..].fill(0.0);
     }
 
+    /// Takes what is ready before it is asked for; returns how many samples that is.
+    pub(super) fn take_ready(&mut self, samples: &mut [f32]) -> usize {
+        self.ring.pop_partial_slice(samples).0.len()
+    }
+
+    /// So many samples are asked for now that were taken before.
+    pub(super) fn has_given(&self, samples: usize) {
+        self.count(samples);
+    }
+
     fn call_for(&self, samples: usize) {
         let wanted = (samples * RATE as usize).div_ceil(self.rate as usize);
         self.link.wanted.store(wanted.min(LARGEST), Relaxed);
@@ -224,10 +234,14 @@ impl SpeakerEnd {
         self.link.voice.unpark();
     }
 
-    /// Counts what is asked for; returns it in samples of our rate.
+    /// Notes one turn of the device; returns what it asks for in samples of our rate.
     fn note(&self, samples: usize) -> usize {
-        let asked = samples * RATE as usize / self.rate as usize;
         self.link.turns.fetch_add(1, Relaxed);
+        self.count(samples)
+    }
+
+    fn count(&self, samples: usize) -> usize {
+        let asked = samples * RATE as usize / self.rate as usize;
         self.link.asked.fetch_add(asked as u64, Relaxed);
         asked
     }

@@ -124,7 +124,7 @@ impl Search {
         let is_worth = is_loud | std::mem::replace(&mut self.was_loud, is_loud);
         self.powers[self.newest] = 0.0;
         if is_worth && !self.rests {
-            let bins = flat(&self.forth, far, 0.25);
+            let bins = flat(&self.forth, far, |power| power.sqrt().sqrt());
             self.powers[self.newest] = power(&bins);
             self.spectra[self.newest] = bins;
         }
@@ -133,7 +133,7 @@ impl Search {
         }
         near[..BLOCK].fill(0.0);
         let is_silent = power(&near) == 0.0;
-        let near = flat(&self.forth, near, 0.5);
+        let near = flat(&self.forth, near, f32::sqrt);
         for (part, sum) in self.sums.iter_mut().enumerate() {
             let at = (self.newest + part) % PARTS;
             let power = if is_silent { 0.0 } else { self.powers[at] };
@@ -186,8 +186,8 @@ impl Search {
 /// Half a spectrum up to 4 kHz, real and imaginary parts in turns.
 type Bins = [f32; BLOCK];
 
-/// The spectrum up to 4 kHz, each bin divided by this power of its power: 0.5 leaves the phase alone.
-fn flat(fft: &Fft4g, mut sound: Pair, power: f32) -> Bins {
+/// The spectrum up to 4 kHz, each bin divided by this of its power: the root leaves the phase alone.
+fn flat(fft: &Fft4g, mut sound: Pair, of: impl Fn(f32) -> f32) -> Bins {
     fft.rdft(&mut sound);
     let mut bins = [0.0; BLOCK];
     let pairs = sound.as_chunks::<2>().0.iter();
@@ -199,8 +199,7 @@ fn flat(fft: &Fft4g, mut sound: Pair, power: f32) -> Bins {
         .skip(LOWEST)
     {
         let whole = from[0] * from[0] + from[1] * from[1] + FAINTEST;
-        let root = whole.sqrt();
-        let scale = if power == 0.5 { root } else { root.sqrt() };
+        let scale = of(whole);
         *to = [from[0] / scale, from[1] / scale];
     }
     bins

@@ -30,6 +30,8 @@ pub(super) struct Flow {
     /// How long the server can wait for sound.
     pub(super) patience: Duration,
     pub(super) probe: Probe,
+    /// Bytes that the server has and did not ask for yet.
+    pub(super) ahead: usize,
     pub(super) out: Vec<u8>,
 }
 
@@ -148,14 +150,24 @@ impl Flow {
         Ok(0)
     }
 
-    /// Sends as many bytes of sound as the server asks for.
+    /// Sends as many bytes of sound as the server asks for, and what lies ready beside, so that there
+    /// is one message a frame. The server asks for that all the same, later, and has it then.
     pub(super) fn give(&mut self, mut asked: usize, mut patience: Duration) -> io::Result<()> {
         let mut samples = [0.0; AT_ONCE];
         let size = if self.is_thin { 2 } else { 4 };
+        let given = self.ahead.min(asked);
+        self.ahead -= given;
+        self.speaker.has_given(given / size);
+        asked -= given;
         while asked >= size {
             let count = (asked / size).min(AT_ONCE);
-            let samples = &mut samples[..count];
-            self.speaker.wait_for(samples, patience);
+            let (wanted, beside) = samples.split_at_mut(count);
+            self.speaker.wait_for(wanted, patience);
+            let beside = self.speaker.take_ready(beside);
+            self.ahead += beside * size;
+            asked -= count * size;
+            let count = count + beside;
+            let samples = &samples[..count];
             // If the sound was late for the first part, it is no earlier for the rest.
             patience /= 2;
             let mut head = [0; DESCRIPTOR_SIZE];
@@ -179,7 +191,6 @@ impl Flow {
                     .extend(samples.iter().flat_map(|sample| sample.to_le_bytes())),
             }
             self.socket.write_all(&self.out)?;
-            asked -= count * size;
         }
         Ok(())
     }

@@ -142,6 +142,7 @@ fn start(
         version: server.version,
         is_thin: geometry.is_thin,
         patience: geometry.patience(),
+        ahead: 0,
         probe: Probe {
             line: about.line,
             is_far,
