@@ -134,7 +134,7 @@ impl Decoder {
 
     /// A packet of this size has come; copies of other frames take bits from each.
     pub fn note_room(&mut self, rung: Rung, has_copies: bool) {
-        if has_copies || rung.payload() <= THIN {
+        if has_copies || rung.bits() <= THIN_BITS {
             self.thin = LASTING;
         }
     }
@@ -221,9 +221,8 @@ const ENHANCING: u8 = 7;
 
 /// Frames of 24 kbit/s and less are thin.
 const THIN_BITS: u32 = 24_000;
-const THIN: usize = THIN_BITS as usize / 8 / 50;
 
-/// Frames for which copies or a repair count: a second.
+/// Frames for which a small packet, copies or a repair count: a second.
 const LASTING: u8 = 50;
 
 /// What the largest packet comes to in 20 ms.

@@ -94,8 +94,7 @@ impl Sending {
 /// whole, and may be above for a while as long as there is room. More would fill the packets better
 /// and sound worse, as what one frame has too much its neighbours have too little.
 fn rate_of(plan: &Plan) -> u32 {
-    let payload = Rung::numbered(plan.rate).payload() as u32;
-    payload * 8 * 50 / (1 + plan.copies.len() as u32)
+    Rung::numbered(plan.rate).bits() / (1 + plan.copies.len() as u32)
 }
 
 /// Frames that are kept for copies: a little more than a copy is ever back.

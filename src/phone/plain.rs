@@ -12,7 +12,7 @@ use arrayvec::ArrayVec;
 
 use super::channel::Plain;
 use super::types::{Frame, MAX_OPUS, Report, Rung};
-use super::wire::plain_size;
+use super::wire::rung_of;
 
 /// Which of the two reliable streams an item belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +79,9 @@ pub fn split(plain: &[u8]) -> Option<Contents<'_>> {
     let (opus, rest) = rest.split_at_checked(length)?;
     let seq = u16::from_le_bytes([head[0], head[1]]);
     let voice = (length > 0).then_some((seq, opus));
-    let rung = Rung::all().find(|rung| plain_size(*rung) == plain.len());
     Some(Contents {
         voice,
-        rung: rung.unwrap_or(Rung::USUAL),
+        rung: rung_of(plain.len()).unwrap_or(Rung::USUAL),
         rest,
     })
 }

@@ -178,6 +178,11 @@ impl Rung {
     pub const fn payload(self) -> usize {
         PAYLOADS[self.0 as usize]
     }
+
+    /// The same in bits a second.
+    pub const fn bits(self) -> u32 {
+        self.payload() as u32 * 8 * 50
+    }
 }
 
 /// 12, 16, 24, 32, 48 and 64 kbit/s in 20 ms.

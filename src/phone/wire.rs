@@ -52,6 +52,11 @@ pub const fn plain_size(rung: Rung) -> usize {
     rung.payload() + 48
 }
 
+/// The rung of the voice packets that have so many plaintext bytes.
+pub fn rung_of(plain: usize) -> Option<Rung> {
+    Rung::all().find(|rung| plain_size(*rung) == plain)
+}
+
 /// A datagram whose outer form is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
@@ -204,8 +209,8 @@ impl DataHeader {
 
 fn is_data_length(length: usize) -> bool {
     const OVERHEAD: usize = DATA_HEADER + TAG;
-    let is_voice = Rung::all().any(|rung| length == OVERHEAD + plain_size(rung));
-    is_voice || length == OVERHEAD + PLAIN_WIDE
+    let plain = length.checked_sub(OVERHEAD);
+    plain.is_some_and(|plain| rung_of(plain).is_some() || plain == PLAIN_WIDE)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
