@@ -195,8 +195,8 @@ fn a_quiet_line_adds_little_and_changes_nothing() {
     assert_eq!(stats.stretched, given_back, "{stats:?}");
 }
 
-/// Frames are asked for when the loudspeaker takes sound: in the middle between two such moments,
-/// they wait for half of the time between them, whatever comes when.
+/// A frame waits for the next moment at which the loudspeaker takes sound: by chance up to the time
+/// between two.
 #[test]
 fn who_takes_less_at_a_time_hears_sooner() {
     for (grain, most) in [(BLOCK, 16.0), (BLOCK / 2, 11.0)] {

@@ -222,11 +222,6 @@ impl SpeakerEnd {
         self.ring.pop_partial_slice(samples).0.len()
     }
 
-    /// So many samples are asked for now that were taken before.
-    pub(super) fn has_given(&self, samples: usize) {
-        self.count(samples);
-    }
-
     fn call_for(&self, samples: usize) {
         let wanted = (samples * RATE as usize).div_ceil(self.rate as usize);
         self.link.wanted.store(wanted.min(LARGEST), Relaxed);
@@ -234,14 +229,10 @@ impl SpeakerEnd {
         self.link.voice.unpark();
     }
 
-    /// Notes one turn of the device; returns what it asks for in samples of our rate.
-    fn note(&self, samples: usize) -> usize {
-        self.link.turns.fetch_add(1, Relaxed);
-        self.count(samples)
-    }
-
-    fn count(&self, samples: usize) -> usize {
+    /// Counts what is asked for, also what was taken before; returns it in samples of our rate.
+    pub(super) fn note(&self, samples: usize) -> usize {
         let asked = samples * RATE as usize / self.rate as usize;
+        self.link.turns.fetch_add(1, Relaxed);
         self.link.asked.fetch_add(asked as u64, Relaxed);
         asked
     }

@@ -66,13 +66,10 @@ impl Hearing {
         let grain = rings.grain(wanted);
         self.playout.set_grain(grain);
         let mut held = rings.ready();
-        loop {
-            // What needs no decoding is laid ready too, so that we are woken once a frame.
-            let ready = self.playout.ready();
-            if held >= wanted && ready == 0 {
-                break;
-            }
-            let sound = &mut self.block[..ready.clamp(grain, CHUNK)];
+        // What needs no decoding is laid ready too, so that we are woken once a frame.
+        while held < wanted || self.playout.ready() > 0 {
+            let piece = self.playout.ready().clamp(grain, CHUNK);
+            let sound = &mut self.block[..piece];
             self.playout.pull(&mut self.decoder, now, sound);
             if let Some(tap) = &mut tap {
                 tap.heard(sound);

@@ -156,17 +156,18 @@ impl Flow {
         let mut samples = [0.0; AT_ONCE];
         let size = if self.is_thin { 2 } else { 4 };
         let given = self.ahead.min(asked);
-        self.ahead -= given;
-        self.speaker.has_given(given / size);
-        asked -= given;
+        if given > 0 {
+            self.ahead -= given;
+            asked -= given;
+            self.speaker.note(given / size);
+        }
         while asked >= size {
-            let count = (asked / size).min(AT_ONCE);
-            let (wanted, beside) = samples.split_at_mut(count);
-            self.speaker.wait_for(wanted, patience);
-            let beside = self.speaker.take_ready(beside);
-            self.ahead += beside * size;
-            asked -= count * size;
-            let count = count + beside;
+            let wanted = (asked / size).min(AT_ONCE);
+            self.speaker.wait_for(&mut samples[..wanted], patience);
+            let more = self.speaker.take_ready(&mut samples[wanted..]);
+            asked -= wanted * size;
+            self.ahead += more * size;
+            let count = wanted + more;
             let samples = &samples[..count];
             // If the sound was late for the first part, it is no earlier for the rest.
             patience /= 2;
