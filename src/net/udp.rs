@@ -1,21 +1,24 @@
 //! One UDP socket: bind, receive, send, count; nothing else.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::ops::AddAssign;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::UdpSocket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::phone::types::MAX_DATAGRAM;
 
 /// A bound socket.
 #[derive(Debug)]
 pub(super) struct Udp {
-    socket: Arc<UdpSocket>,
+    /// Watched for what arrives only: each datagram that has left makes it writable once more, which
+    /// would wake us up to no purpose.
+    socket: Arc<AsyncFd<UdpSocket>>,
     /// IPv4 peers have to be written as mapped IPv6 addresses.
     mapped: bool,
     counters: Counters,
@@ -70,8 +73,8 @@ impl Udp {
             socket.set_only_v6(!mapped)?;
         }
         socket.bind(&listen.into())?;
-        let socket = UdpSocket::from_std(socket.into())?;
         tune(&SockRef::from(&socket), listen.is_ipv6(), mapped);
+        let socket = watched(socket.into())?;
         Ok(Udp {
             socket: Arc::new(socket),
             mapped,
@@ -80,7 +83,7 @@ impl Udp {
     }
 
     pub(super) fn port(&self) -> io::Result<u16> {
-        self.socket.local_addr().map(|addr| addr.port())
+        self.socket.get_ref().local_addr().map(|addr| addr.port())
     }
 
     pub(super) async fn readable(&self) {
@@ -96,7 +99,8 @@ impl Udp {
     /// The next datagram and its length; `None` when there is none for now.
     pub(super) fn receive(&mut self, buffer: &mut Buffer) -> Option<(SocketAddr, usize)> {
         for _ in 0..RECEIVE_TRIES {
-            match self.socket.try_recv_from(&mut buffer[..]) {
+            let read = |socket: &UdpSocket| socket.recv_from(&mut buffer[..]);
+            match self.socket.try_io(Interest::READABLE, read) {
                 Ok((len, _)) if len > MAX_DATAGRAM => self.counters.oversized += 1,
                 Ok((len, from)) => return Some((plain(from), len)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
@@ -108,8 +112,7 @@ impl Udp {
 
     pub(super) fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
         let to = if self.mapped { mapped(to) } else { to };
-        // Not by way of tokio: nobody waits for the socket, so nobody needs to know its readiness.
-        match SockRef::from(&self.socket).send_to(bytes, &to.into()) {
+        match self.socket.get_ref().send_to(bytes, to) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.counters.full += 1,
             Err(_) => self.counters.unsent += 1,
@@ -123,14 +126,14 @@ impl Udp {
 
 /// Waits for one socket, and keeps it open meanwhile.
 #[derive(Debug)]
-pub(super) struct Readiness(Arc<UdpSocket>);
+pub(super) struct Readiness(Arc<AsyncFd<UdpSocket>>);
 
 impl Future for Readiness {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         // An error here would come again from the read, where it is counted.
-        self.0.poll_recv_ready(context).map(drop)
+        self.0.poll_read_ready(context).map(drop)
     }
 }
 
@@ -153,6 +156,14 @@ fn tune(socket: &SockRef<'_>, v6: bool, mapped: bool) {
     if !v6 || mapped {
         let _ = socket.set_tos_v4(EXPEDITED);
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "a socket of the standard library keeps its descriptor; what replaces this is unsafe"
+)]
+fn watched(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
 }
 
 /// One spelling for each address, so that the phone can compare them.
