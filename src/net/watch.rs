@@ -3,17 +3,64 @@
 //! The system says so itself; only where it does not is it asked every now and then.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use if_watch::tokio::IfWatcher;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// Waits for changes of this computer's place.
 #[derive(Debug)]
 pub struct Watch {
-    addresses: Addresses,
+    changed: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl Watch {
+    /// Needs a running tokio runtime.
+    pub fn start() -> Watch {
+        let changed = Arc::new(Notify::new());
+        // In a task, which runs when the system says something: to ask it at each packet costs more
+        // than one would think.
+        let task = tokio::spawn(look_out(changed.clone())).abort_handle();
+        Watch { changed, task }
+    }
+
+    /// Something may have changed: an address, or the calendar by more than the time that has
+    /// passed. Cancel safe.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn look_out(changed: Arc<Notify>) {
+    let mut addresses = Addresses::watched();
     #[cfg(target_os = "linux")]
-    calendar: Option<calendar::Calendar>,
+    let mut calendar = calendar::Calendar::open()
+        .inspect_err(|error| tracing::debug!("the calendar cannot be watched: {error}"))
+        .ok();
+    #[cfg(target_os = "linux")]
+    let mut jumped = async || match &mut calendar {
+        Some(calendar) => calendar.jumped().await,
+        None => std::future::pending().await,
+    };
+    #[cfg(not(target_os = "linux"))]
+    let mut jumped = std::future::pending;
+    loop {
+        tokio::select! {
+            () = addresses.changed() => {}
+            () = jumped() => {}
+        }
+        changed.notify_one();
+    }
 }
 
 #[derive(Debug)]
@@ -23,40 +70,14 @@ enum Addresses {
     Asked(Interval),
 }
 
-impl Watch {
-    /// Needs a running tokio runtime.
-    pub fn start() -> Watch {
-        let addresses = match IfWatcher::new() {
+impl Addresses {
+    fn watched() -> Addresses {
+        match IfWatcher::new() {
             Ok(watcher) => Addresses::Told(Box::new(watcher)),
             Err(error) => Addresses::unwatched(&error),
-        };
-        #[cfg(target_os = "linux")]
-        let calendar = calendar::Calendar::open()
-            .inspect_err(|error| tracing::debug!("the calendar cannot be watched: {error}"))
-            .ok();
-        Watch {
-            addresses,
-            #[cfg(target_os = "linux")]
-            calendar,
         }
     }
 
-    /// Something may have changed: an address, or the calendar by more than the time that has
-    /// passed. Cancel safe.
-    pub async fn changed(&mut self) {
-        #[cfg(target_os = "linux")]
-        if let Some(calendar) = &mut self.calendar {
-            tokio::select! {
-                () = self.addresses.changed() => {}
-                () = calendar.jumped() => {}
-            }
-            return;
-        }
-        self.addresses.changed().await;
-    }
-}
-
-impl Addresses {
     fn unwatched(error: &io::Error) -> Addresses {
         tracing::debug!("the network interfaces are asked, for they cannot be watched: {error}");
         let mut every = interval(EVERY);
@@ -138,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_quiet_computer_says_what_it_has_and_then_nothing() {
-        let mut watch = Watch::start();
+        let watch = Watch::start();
         // The addresses that are there count as new ones.
         let mut said = 0;
         while tokio::time::timeout(Duration::from_millis(300), watch.changed())
