@@ -41,15 +41,7 @@ impl Clock {
     pub(super) fn stamp(&self) -> jiff::Timestamp {
         jiff::Timestamp::try_from(calendar()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
-
-    /// When `mono` is, for a timer.
-    pub(super) fn instant(&self, mono: Duration) -> tokio::time::Instant {
-        (self.origin + mono.min(FAR)).into()
-    }
 }
-
-/// Further than any timer is set, so that the sum stays on every system's clock.
-const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn calendar() -> SystemTime {

@@ -4,6 +4,7 @@
 //! itself. The screen and the control socket reach it by [`Handle::client`]; none of them, nor the
 //! disk, nor a lost sound card, can hold it up or end it.
 
+mod alarm;
 mod answer;
 mod apply;
 mod book;
@@ -43,6 +44,7 @@ use crate::peer::{DeviceKeys, PeerId};
 use crate::phone::{Phone, Settings};
 
 pub use crate::phone::Answering;
+use alarm::Alarm;
 use book::Book;
 use clock::Clock;
 use echo::Echo;
@@ -211,6 +213,8 @@ pub enum EngineError {
     },
     #[error("the system gives no randomness: {0}")]
     Random(getrandom::Error),
+    #[error("the system gives no timer: {0}")]
+    Timer(#[source] io::Error),
     #[error("the engine's thread could not be started: {0}")]
     Thread(#[source] io::Error),
     /// A panic, which is a bug; its message is in the log.
@@ -282,6 +286,7 @@ fn assemble(
     };
     let parts = run::Parts {
         clock,
+        alarm: Alarm::new().map_err(EngineError::Timer)?,
         phone: Phone::new(settings, now),
         net,
         audio,

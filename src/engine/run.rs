@@ -1,7 +1,7 @@
 //! The loop: wait for one thing to happen, tell the phone, do what it says.
 //!
-//! Nothing is awaited but the `select!`. While nothing happens nothing runs: there is one timer, and
-//! it is set only when the phone (or the certificate) has a deadline.
+//! Nothing is awaited but the `select!`. While nothing happens nothing runs: there is one alarm, and
+//! it is set to the first of all deadlines.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Sleep;
 
+use super::alarm::Alarm;
 use super::book::Book;
 use super::chimes::Chimes;
 use super::clock::Clock;
@@ -36,6 +36,7 @@ use crate::phone::types::{Input, Now};
 /// Everything that the loop works on.
 pub(super) struct Parts {
     pub(super) clock: Clock,
+    pub(super) alarm: Alarm,
     pub(super) phone: Phone,
     pub(super) net: Net,
     pub(super) audio: Audio,
@@ -106,12 +107,11 @@ impl Run {
 
     /// Runs to the end.
     pub(super) async fn run(mut self) {
-        let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         // What the phone wants at its birth.
         self.drain();
         self.begin_to_find();
         while !self.is_over() {
-            let is_timed = self.set_timer(timer.as_mut());
+            self.set_alarm();
             let parts = &mut self.parts;
             tokio::select! {
                 () = parts.net.readable() => self.receive(),
@@ -120,7 +120,7 @@ impl Run {
                 survey = self.lookout.seen() => self.take_survey(&survey),
                 done = parts.labour.done() => self.take_work(done),
                 seen = parts.moving.news() => self.see(seen),
-                () = &mut timer, if is_timed => self.be_on_time(),
+                () = parts.alarm.rings() => self.be_on_time(),
                 kept = parts.keep.done() => self.settle(kept),
                 (listener, request) = self.listeners.next() => self.request(listener, request),
                 Some(join) = parts.joins.recv() => self.welcome(join),
@@ -257,25 +257,19 @@ impl Run {
         keep.finish();
     }
 
-    /// False if there is nothing to wake up for.
-    fn set_timer(&self, timer: std::pin::Pin<&mut Sleep>) -> bool {
-        let now = self.parts.clock.now();
-        let renewal = now.mono + Duration::from_secs(self.parts.renewal.in_seconds(now.unix));
+    fn set_alarm(&mut self) {
+        let parts = &mut self.parts;
+        let now = parts.clock.now();
+        let renewal = now.mono + Duration::from_secs(parts.renewal.in_seconds(now.unix));
         let deadlines = [
-            self.parts.phone.deadline(),
-            self.parts.finder.deadline(),
-            self.parts.echo.deadline(),
+            parts.phone.deadline(),
+            parts.finder.deadline(),
+            parts.echo.deadline(),
             self.ending,
             Some(renewal),
         ];
-        let Some(first) = deadlines.into_iter().flatten().min() else {
-            return false;
-        };
-        let at = self.parts.clock.instant(first);
-        if timer.deadline() != at || timer.is_elapsed() {
-            timer.reset(at);
-        }
-        true
+        let first = deadlines.into_iter().flatten().min();
+        parts.alarm.set(first, now.mono);
     }
 }
 
