@@ -120,12 +120,13 @@ impl Sink {
 
     /// Appends 10 ms; twice a second the file is made whole, header included.
     pub(super) fn write(&mut self, block: &[f32; BLOCK]) -> Result<(), WavError> {
+        let mut samples = self.writer.get_i16_writer(BLOCK as u32);
         for sample in block {
-            let sample = (sample * 32768.0).round().clamp(-32768.0, 32767.0) as i16;
-            self.writer
-                .write_sample(sample)
-                .map_err(|why| self.error(why))?;
+            let scaled = sample * 32768.0;
+            // To the nearest: the cast cuts off, and what is too loud for 16 bits stays at the edge.
+            samples.write_sample((scaled + 0.5f32.copysign(scaled)) as i16);
         }
+        samples.flush().map_err(|why| self.error(why))?;
         self.unsaved += 1;
         if self.unsaved >= SAVED_EVERY {
             self.save()?;
@@ -163,24 +164,25 @@ impl fmt::Debug for Sink {
 fn read_mono(reader: &mut WavReader<BufReader<File>>, mono: &mut [f32]) {
     let spec = reader.spec();
     let channels = usize::from(spec.channels.max(1));
-    let full = match spec.sample_format {
-        SampleFormat::Int => 2f32.powi(i32::from(spec.bits_per_sample) - 1),
-        SampleFormat::Float => 1.0,
-    };
-    for frame in mono {
-        let mut sum = 0.0;
-        for _ in 0..channels {
-            sum += match spec.sample_format {
-                SampleFormat::Int => next::<i32>(reader).unwrap_or_default() as f32 / full,
-                SampleFormat::Float => next::<f32>(reader).unwrap_or_default(),
-            };
+    match spec.sample_format {
+        SampleFormat::Int => {
+            let full = 2f32.powi(i32::from(spec.bits_per_sample) - 1);
+            let samples = reader.samples::<i32>();
+            let samples = samples.map(|sample| sample.unwrap_or_default() as f32 / full);
+            mean(samples, channels, mono);
         }
-        *frame = sum / channels as f32;
+        SampleFormat::Float => {
+            let samples = reader.samples::<f32>();
+            mean(samples.map(Result::unwrap_or_default), channels, mono);
+        }
     }
 }
 
-fn next<S: hound::Sample>(reader: &mut WavReader<BufReader<File>>) -> Option<S> {
-    reader.samples::<S>().next()?.ok()
+fn mean(mut samples: impl Iterator<Item = f32>, channels: usize, mono: &mut [f32]) {
+    for frame in mono {
+        let sum: f32 = samples.by_ref().take(channels).sum();
+        *frame = sum / channels as f32;
+    }
 }
 
 /// The name of a WAV file's compression, read from its `fmt ` chunk.
