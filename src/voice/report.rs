@@ -174,15 +174,48 @@ struct Delays {
     filling: u64,
     /// The least ever and when it was.
     least: Option<(i64, Duration)>,
+    /// Of the frame that came last.
+    last: Option<i64>,
+    jump: Option<Jump>,
+}
+
+/// A delay that was suddenly longer. No queue grows so fast: the sender has paused, or the way has
+/// become longer; or it was a stall, and then the frames behind it come faster and faster.
+#[derive(Debug)]
+struct Jump {
+    at: Duration,
+    /// A delay under this is back again.
+    back_at: i64,
+    /// The least before it.
+    least: Option<(i64, Duration)>,
 }
 
 impl Delays {
     fn note(&mut self, delay: i64, now: Duration) {
         self.turn(now);
+        self.follow_jumps(delay, now);
         let half = self.halves[0].get_or_insert(delay);
         *half = delay.min(*half);
         if self.aged(now).is_none_or(|least| delay < least) {
             self.least = Some((delay, now));
+        }
+    }
+
+    /// Takes a jump for a longer way, until the delay is as before.
+    fn follow_jumps(&mut self, delay: i64, now: Duration) {
+        let last = self.last.replace(delay).unwrap_or(delay);
+        if let Some(jump) = self.jump.take_if(|jump| delay < jump.back_at) {
+            self.least = jump.least;
+        }
+        self.jump.take_if(|jump| now.saturating_sub(jump.at) > OPEN);
+        let by = delay - last;
+        if by > JUMP && self.jump.is_none() {
+            self.jump = Some(Jump {
+                at: now,
+                back_at: last + by / 2,
+                least: self.least,
+            });
+            self.least = self.least.map(|(least, at)| (least + by, at));
         }
     }
 
@@ -227,8 +260,9 @@ const BACK: i64 = 400;
 /// More missing in a row are an outage and no loss that could be repaired: half a second.
 const GAP: i64 = 25;
 
-/// Frames by which a share is divided at least: two losses in the first second are no 10 %.
-const FEWEST: f32 = 150.0;
+/// Frames by which a share is divided at least, ten seconds: the loss of a single frame says nothing
+/// of a line, though it be in the first second.
+const FEWEST: f32 = 500.0;
 
 /// Frames of the last two seconds.
 const LATELY: u64 = 100;
@@ -248,6 +282,12 @@ const DRIFT: i64 = 2000;
 /// Between two reports at least, and when there is nothing new.
 const SOONEST: Duration = Duration::from_millis(200);
 const USUALLY: Duration = Duration::from_secs(1);
+
+/// Microseconds by which one frame is slower than the one before if something has happened.
+const JUMP: i64 = 100_000;
+
+/// For so long a jump may turn out to be a stall.
+const OPEN: Duration = Duration::from_secs(3);
 
 /// Growth of the queue that is told before its time.
 const WORSE: Duration = Duration::from_millis(25);
@@ -351,6 +391,31 @@ mod tests {
         assert!(reports.iter().all(|(_, report)| report.loss == 0.0));
         let during = Duration::from_millis(21_100)..Duration::from_secs(24);
         assert!(!reports.iter().any(|(at, _)| during.contains(at)));
+    }
+
+    #[test]
+    fn a_sender_that_paused_has_no_queue_and_a_stall_hides_none() {
+        let paused = watch(20, |n| Some(if n < 300 { 30 } else { 560 }));
+        assert!(paused.iter().all(|(_, report)| report.queue < WORSE));
+        // What a stall of 0.6 s holds up comes at once, and then a queue grows as it may.
+        let stalled = |n: u64| match n {
+            300..330 => (330 - n) * 20 + 30,
+            _ => 30 + n.clamp(500, 600) - 500,
+        };
+        let reports = watch(20, |n| Some(stalled(n)));
+        let at = |second| {
+            let mut later = reports.iter();
+            let found = later.find(|(at, _)| at.as_secs() >= second);
+            found.expect("one").1.queue
+        };
+        assert!(at(9) < WORSE, "{:?}", at(9));
+        assert!(at(17) > Duration::from_millis(80), "{:?}", at(17));
+    }
+
+    #[test]
+    fn one_lost_frame_is_no_loss() {
+        let reports = watch(10, |n| (n != 100).then_some(30));
+        assert!(reports.iter().all(|(_, report)| report.loss < 0.0025));
     }
 
     #[test]
