@@ -40,8 +40,10 @@ const fn lossy(name: &'static str, share: f64, wanted: [f32; 4]) -> Row {
 
 const GOOD: Line = Line::GOOD;
 
-pub const ROWS: [Row; 13] = [
+pub const ROWS: [Row; 15] = [
     row("clean", GOOD, [4.45, 3.75, 32.0, 35.0]),
+    lossy("0.5 % random loss", 0.005, [0.0; 4]),
+    lossy("1 % random loss", 0.01, [0.0; 4]),
     lossy("2 % random loss", 0.02, [4.19, 3.74, 32.0, 0.0]),
     lossy("5 % random loss", 0.05, [4.2, 3.68, 48.0, 0.0]),
     lossy("10 % random loss", 0.10, [4.2, 3.7, 64.0, 0.0]),

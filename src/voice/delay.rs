@@ -7,7 +7,9 @@
 //! `reorder_optimizer.cc`, for reordering only). So the wait covers jitter, and no more than pays.
 //!
 //! Copies cannot wait until the histogram has learned them, and forgets them between two losses:
-//! while enough is lost that copies may bring back, the farthest of them is waited for.
+//! while enough is lost that copies may bring back, the farthest of them is waited for. That is worth
+//! twice as much: a frame that is brought back is sound that was sent, not only a delay that could be
+//! shorter (PESQ-WB at 1 % of loss 4.15; 4.04 at the other price, as half of the copies came too late).
 
 use std::time::Duration;
 
@@ -77,7 +79,7 @@ impl Delay {
         };
         let sum = |of: fn(&Part) -> i64| self.recent.iter().map(of).sum::<i64>();
         let (frames, missing) = (sum(|part| part.frames), sum(|part| part.missing));
-        let worth = PRICE * missing as f32 / frames.max(FEW) as f32;
+        let worth = 2.0 * PRICE * missing as f32 / frames.max(FEW) as f32;
         // What is given back has to be learned again: rather not.
         let price = self.reach() as f32 * if self.is_repairing { 0.5 } else { 1.0 };
         self.is_repairing = missing > 0 && worth >= price;
