@@ -5,9 +5,12 @@
 
 use std::f64::consts::PI;
 
+use sonora_simd::{SimdBackend, detect_backend};
+
 /// From 48 to 16 kHz.
 #[derive(Debug)]
 pub(super) struct Down {
+    vectors: SimdBackend,
     taps: [f32; TAPS],
     /// The last samples of the previous turn, then those of this one.
     line: Vec<f32>,
@@ -17,6 +20,7 @@ impl Down {
     /// For turns of at most `most` samples (of 48 kHz).
     pub(super) fn new(most: usize) -> Down {
         Down {
+            vectors: detect_backend(),
             taps: low_pass(),
             line: vec![0.0; TAPS + most],
         }
@@ -27,7 +31,7 @@ impl Down {
         let held = TAPS + fast.len();
         self.line[TAPS..held].copy_from_slice(fast);
         for (sample, window) in slow.iter_mut().zip(self.line[3..].windows(TAPS).step_by(3)) {
-            *sample = dot(window, &self.taps);
+            *sample = self.vectors.dot_product(window, &self.taps);
         }
         self.line.copy_within(held - TAPS..held, 0);
     }
@@ -36,6 +40,7 @@ impl Down {
 /// From 16 to 48 kHz.
 #[derive(Debug)]
 pub(super) struct Up {
+    vectors: SimdBackend,
     /// The filter's every third tap, from each of the first three on.
     phases: [[f32; PHASE]; 3],
     line: Vec<f32>,
@@ -55,6 +60,7 @@ impl Up {
             phase
         });
         Up {
+            vectors: detect_backend(),
             phases,
             line: vec![0.0; PHASE + most],
         }
@@ -67,24 +73,11 @@ impl Up {
         let windows = self.line[1..].windows(PHASE);
         for (three, window) in fast.chunks_exact_mut(3).zip(windows) {
             for (sample, phase) in three.iter_mut().zip(&self.phases) {
-                *sample = dot(window, phase);
+                *sample = self.vectors.dot_product(window, phase);
             }
         }
         self.line.copy_within(held - PHASE..held, 0);
     }
-}
-
-/// In eight sums side by side, which the compiler can turn into vector instructions.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a, _) = a.as_chunks::<8>();
-    let (b, _) = b.as_chunks::<8>();
-    let mut sums = [0.0f32; 8];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum()
 }
 
 /// A windowed sinc (Kaiser's window) that lets pass up to 7 kHz and stops from 8.7 kHz on, at 48 kHz.
@@ -114,7 +107,7 @@ fn bessel(x: f64) -> f64 {
 }
 
 /// Length of the filter in samples of 48 kHz; half of it is the delay each way (1.5 ms). A multiple
-/// of 24, so that each phase is a multiple of eight.
+/// of 24, so that each phase is a multiple of eight, as vectors are.
 const TAPS: usize = 144;
 
 const PHASE: usize = TAPS / 3;
