@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::audio::codec::SAMPLES;
 use crate::audio::rings::DeviceSide;
 use crate::audio::wav::{BLOCK, Sink, Source, WavError};
 
@@ -94,9 +95,17 @@ impl Clocked {
         self.trouble.take()
     }
 
-    /// When [`Clocked::record`] has something to do again.
+    /// When somebody is needed again: at the end of the block that is being recorded, or of the next
+    /// one if that alone completes no frame and the loudspeaker has its block already.
     pub(super) fn due(&self) -> Duration {
+        let held = self.rings.mic.buffer().capacity() - self.rings.mic.slots();
+        let can_wait = held + BLOCK < SAMPLES && self.rings.speaker.slots() >= BLOCK;
         self.due
+            + if can_wait {
+                TIME_OF_BLOCK
+            } else {
+                Duration::ZERO
+            }
     }
 }
 
@@ -104,3 +113,36 @@ const TIME_OF_BLOCK: Duration = Duration::from_millis(10);
 
 /// After a gap like this the computer was suspended; what should have been recorded is gone.
 const ASLEEP: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::codec::RATE;
+    use crate::audio::rings::rings;
+
+    /// When somebody is needed whose frames of the far side begin behind this many blocks.
+    fn turns(blocks: usize) -> Vec<u128> {
+        let (device, mut voice) = rings(RATE, RATE).expect("our own rate");
+        let mut clocked = Clocked::start(Ends::Silence, device, Duration::ZERO);
+        voice.play(&vec![0.5; BLOCK * blocks]);
+        let mut turns = Vec::new();
+        while turns.len() < 4 {
+            let now = clocked.due();
+            turns.push(now.as_millis());
+            while clocked.record(now) {
+                voice.record(&mut [0.0; SAMPLES]);
+                if voice.ready() < BLOCK {
+                    voice.play(&[0.5; SAMPLES]);
+                }
+                clocked.play();
+            }
+        }
+        turns
+    }
+
+    #[test]
+    fn who_has_laid_a_frame_ready_is_needed_when_one_is_recorded() {
+        assert_eq!(turns(1), [20, 40, 60, 80]);
+        assert_eq!(turns(0), [10, 20, 30, 40], "each way has its own half");
+    }
+}
