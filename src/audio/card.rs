@@ -11,7 +11,7 @@ use cpal::{
 };
 
 use crate::audio::codec::RATE;
-use crate::audio::device::{DeviceError, Streams, Wish};
+use crate::audio::device::{Card, DeviceError, Open, Streams, Wish};
 use crate::audio::ends::{Link, MicEnd, SpeakerEnd};
 use crate::audio::rings::{VoiceSide, rings};
 use crate::audio::{Place, pulse};
@@ -40,9 +40,9 @@ pub(super) fn open(wish: &Wish, voice: Thread) -> Result<(Streams, VoiceSide), D
         None => None,
     };
     let playing = play(&speaker, played, speaker_end, link.clone())?;
-    // Most cards can be opened once only.
-    let streams = Streams::new(place, link, false, (recording, playing));
-    Ok((streams, voice_side))
+    let _kept = Card::new((recording, playing));
+    let open = Open::Card { _kept };
+    Ok((Streams::new(place, link, open), voice_side))
 }
 
 fn place(host: &Host, mic: Option<&Device>, speaker: &Device) -> Place {
@@ -169,11 +169,15 @@ where
     f32: FromSample<S>,
 {
     let channels = usize::from(format.channels);
+    let woken = link.clone();
     let callback = move |data: &[S], _: &_| {
-        end.put(data.chunks_exact(channels).map(|frame| {
+        let has_frame = end.put(data.chunks_exact(channels).map(|frame| {
             let sum: f32 = frame.iter().map(|sample| sample.to_sample::<f32>()).sum();
             sum / channels as f32
         }));
+        if has_frame {
+            woken.wake();
+        }
     };
     let trouble = move |error| tell(&link, &error);
     started(mic.build_input_stream(format.config(), callback, trouble, TIMEOUT))

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use crate::audio::codec::RATE;
 use crate::audio::ends::{FILLING, Link, Names};
 use crate::audio::resample::RateError;
 use crate::audio::rings::VoiceSide;
@@ -57,39 +58,91 @@ impl Wish {
     }
 }
 
-/// The streams of an open device. Dropping them closes the device, in a thread of its own.
+/// The streams of an open device. Dropping them closes it.
 #[derive(Debug)]
 pub(super) struct Streams {
     place: Place,
     link: Arc<Link>,
-    /// Others can be opened beside them.
-    shares: bool,
-    keep: Option<Keep>,
+    open: Open,
     /// The count of turns when it last moved, and that moment.
     alive: (u64, Duration),
 }
 
-/// Only ever dropped.
-struct Keep {
-    _open: Box<dyn Any + Send>,
+/// What holds a device open.
+#[derive(Debug)]
+pub(super) enum Open {
+    /// Whoever has the streams carries the sound to and from it.
+    Server(Box<pulse::Flow>),
+    Card {
+        _kept: Card,
+    },
+}
+
+/// Streams of a sound card, whose callbacks carry the sound. Closing it may take seconds, so that is
+/// done in a thread of its own.
+pub(super) struct Card(Option<Box<dyn Any + Send>>);
+
+impl Card {
+    /// `streams` are only ever dropped.
+    pub(super) fn new(streams: impl Any + Send) -> Card {
+        Card(Some(Box::new(streams)))
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        let streams = self.0.take();
+        // Without a thread to spare it is closed here.
+        let _ = thread::Builder::new()
+            .name("close sound".to_owned())
+            .spawn(move || drop(streams));
+    }
+}
+
+impl std::fmt::Debug for Card {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Card")
+    }
 }
 
 impl Streams {
-    /// `keep` holds the device open.
-    pub(super) fn new(
-        place: Place,
-        link: Arc<Link>,
-        shares: bool,
-        keep: impl Any + Send,
-    ) -> Streams {
+    pub(super) fn new(place: Place, link: Arc<Link>, open: Open) -> Streams {
         Streams {
             place,
             link,
-            shares,
-            keep: Some(Keep {
-                _open: Box::new(keep),
-            }),
+            open,
             alive: (0, Duration::ZERO),
+        }
+    }
+
+    /// Takes what the device has recorded, and what it wants.
+    pub(super) fn take(&mut self) {
+        if let Open::Server(flow) = &mut self.open {
+            flow.take();
+        }
+    }
+
+    /// Gives what lies ready for the loudspeaker.
+    pub(super) fn give(&mut self) {
+        if let Open::Server(flow) = &mut self.open {
+            flow.give();
+        }
+    }
+
+    /// While nobody uses it: gives silence, and drops what is recorded.
+    pub(super) fn idle(&mut self) {
+        if let Open::Server(flow) = &mut self.open {
+            flow.take();
+            flow.hush();
+        }
+    }
+
+    /// Waits until the device may want something, or for `limit`, or until somebody unparks the
+    /// thread.
+    pub(super) fn rest(&self, limit: Duration) {
+        match &self.open {
+            Open::Server(flow) => flow.rest(limit),
+            Open::Card { .. } => thread::park_timeout(limit),
         }
     }
 
@@ -101,8 +154,9 @@ impl Streams {
         &self.link
     }
 
+    /// Others can be opened beside them; most cards can be opened once only.
     pub(super) fn can_share(&self) -> bool {
-        self.shares
+        matches!(self.open, Open::Server(_))
     }
 
     /// The server has moved the streams to other devices: where the sound is now.
@@ -139,9 +193,11 @@ impl Streams {
         self.link.wanted()
     }
 
-    /// True once the loudspeaker asks for more than what filled its buffer at first.
-    pub(super) fn is_running(&self) -> bool {
-        self.link.turns() > FILLING
+    /// True once the loudspeaker asks for more than what filled its buffer at first, and the
+    /// microphone, if there is one, delivers: a server may take two seconds for either.
+    pub(super) fn is_running(&self, records: bool) -> bool {
+        let hears = !records || self.link.frames() > 0 || self.link.asked() > DEAF;
+        self.link.turns() > FILLING && hears
     }
 
     /// Why the device can be used no longer.
@@ -155,22 +211,6 @@ impl Streams {
         }
         let silent = now.saturating_sub(self.alive.1);
         (silent > DEAD).then(|| "the sound device does not answer any more".to_owned())
-    }
-}
-
-impl Drop for Streams {
-    fn drop(&mut self) {
-        let keep = self.keep.take();
-        // Without a thread to spare it is closed here.
-        let _ = thread::Builder::new()
-            .name("close sound".to_owned())
-            .spawn(move || drop(keep));
-    }
-}
-
-impl std::fmt::Debug for Keep {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keep")
     }
 }
 
@@ -244,6 +284,10 @@ fn open(wish: &Wish, voice: Thread) -> Answer {
         Ok(opened) => Ok(opened),
     }
 }
+
+/// Samples that a loudspeaker asks for in four seconds: a microphone that has delivered nothing by
+/// then is not waited for any longer.
+const DEAF: u64 = 4 * RATE as u64;
 
 /// A loudspeaker that asks for nothing for so long is gone.
 const DEAD: Duration = Duration::from_secs(5);

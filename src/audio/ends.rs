@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::{self, Thread};
+use std::thread::Thread;
 use std::time::Duration;
 
 use rtrb::{Consumer, Producer};
@@ -17,6 +17,8 @@ pub(super) struct Link {
     trouble: OnceLock<String>,
     /// How often the loudspeaker has asked for samples.
     turns: AtomicU64,
+    /// Frames of the microphone.
+    frames: AtomicU64,
     /// Samples of our rate that the loudspeaker has asked for.
     asked: AtomicU64,
     /// Samples of our rate that the loudspeaker should find ready.
@@ -25,9 +27,6 @@ pub(super) struct Link {
     short: AtomicU64,
     /// Microseconds of a round trip to the server; 0 if it is on this computer.
     round_trip: AtomicU32,
-    /// The thread that waits for the voice thread to lay sound ready.
-    waiter: OnceLock<Thread>,
-    is_waiting: AtomicBool,
     /// The devices that the streams are on, where they have been moved.
     moved: Mutex<Option<Names>>,
     /// New devices have come up.
@@ -47,12 +46,11 @@ impl Link {
             voice,
             trouble: OnceLock::new(),
             turns: AtomicU64::new(0),
+            frames: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             wanted: AtomicUsize::new(CHUNK),
             short: AtomicU64::new(0),
             round_trip: AtomicU32::new(0),
-            waiter: OnceLock::new(),
-            is_waiting: AtomicBool::new(false),
             moved: Mutex::new(None),
             appeared: AtomicBool::new(false),
         })
@@ -71,6 +69,11 @@ impl Link {
 
     pub(super) fn turns(&self) -> u64 {
         self.turns.load(Relaxed)
+    }
+
+    /// Whole frames that the microphone has delivered.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames.load(Relaxed)
     }
 
     pub(super) fn asked(&self) -> u64 {
@@ -102,13 +105,14 @@ impl Link {
         self.round_trip.store(micros.max(1), Relaxed);
     }
 
-    /// The voice thread has laid sound ready.
-    pub(super) fn wake_waiter(&self) {
-        if self.is_waiting.swap(false, Relaxed)
-            && let Some(waiter) = self.waiter.get()
-        {
-            waiter.unpark();
-        }
+    /// The loudspeaker should find so many samples ready.
+    pub(super) fn want(&self, samples: usize) {
+        self.wanted.store(samples.min(LARGEST), Relaxed);
+    }
+
+    /// Calls the voice thread, for a frame of the microphone.
+    pub(super) fn wake(&self) {
+        self.voice.unpark();
     }
 
     /// A stream is on another device now.
@@ -151,16 +155,23 @@ impl MicEnd {
         }
     }
 
-    /// Takes mono samples. The voice thread is woken when there is a whole frame.
-    pub(super) fn put(&mut self, samples: impl ExactSizeIterator<Item = f32>) {
+    /// Takes mono samples; says whether they complete a frame.
+    pub(super) fn put(&mut self, samples: impl ExactSizeIterator<Item = f32>) -> bool {
+        let completes = samples.len() >= self.lacks();
         let fits = samples.len().min(self.ring.slots());
         if let Ok(room) = self.ring.write_chunk_uninit(fits) {
             room.fill_from_iter(samples);
         }
-        let held = self.ring.buffer().capacity() - self.ring.slots();
-        if held >= self.frame {
-            self.link.voice.unpark();
+        if completes {
+            self.link.frames.fetch_add(1, Relaxed);
         }
+        completes
+    }
+
+    /// Samples that the next frame lacks.
+    pub(super) fn lacks(&self) -> usize {
+        let held = self.ring.buffer().capacity() - self.ring.slots();
+        self.frame - held % self.frame
     }
 }
 
@@ -193,43 +204,12 @@ impl SpeakerEnd {
         }
     }
 
-    /// For a thread, which may wait: so nothing is made before it is needed. Fills `samples`, with
-    /// silence where nothing has come within `patience`.
-    pub(super) fn wait_for(&mut self, samples: &mut [f32], patience: Duration) {
-        let mut given = self.ring.pop_partial_slice(samples).0.len();
-        self.note(samples.len());
-        if given < samples.len() && !patience.is_zero() {
-            self.link.waiter.get_or_init(thread::current);
-            self.call_for(samples.len() - given);
-            let until = crate::audio::now() + patience;
-            while given < samples.len() {
-                let left = until.saturating_duration_since(crate::audio::now());
-                if left.is_zero() {
-                    self.link.note_short();
-                    break;
-                }
-                thread::park_timeout(left);
-                given += self.ring.pop_partial_slice(&mut samples[given..]).0.len();
-            }
-            self.link.is_waiting.store(false, Relaxed);
-        }
-        self.link.wanted.store(0, Relaxed);
-        samples[given..].fill(0.0);
-    }
-
-    /// Takes what is ready before it is asked for; returns how many samples that is.
+    /// For who is no callback: takes what is ready; returns how many samples that is.
     pub(super) fn take_ready(&mut self, samples: &mut [f32]) -> usize {
         self.ring.pop_partial_slice(samples).0.len()
     }
 
-    fn call_for(&self, samples: usize) {
-        let wanted = (samples * RATE as usize).div_ceil(self.rate as usize);
-        self.link.wanted.store(wanted.min(LARGEST), Relaxed);
-        self.link.is_waiting.store(true, Relaxed);
-        self.link.voice.unpark();
-    }
-
-    /// Counts what is asked for, also what was taken before; returns it in samples of our rate.
+    /// Counts what is asked for; returns it in samples of our rate.
     pub(super) fn note(&self, samples: usize) -> usize {
         let asked = samples * RATE as usize / self.rate as usize;
         self.link.turns.fetch_add(1, Relaxed);
@@ -252,7 +232,7 @@ mod tests {
     /// Both ends of a device of these rates.
     fn device(mic_rate: u32, speaker_rate: u32) -> (MicEnd, SpeakerEnd, VoiceSide, Arc<Link>) {
         let (side, voice) = rings(mic_rate, speaker_rate).expect("a rate that can be converted");
-        let link = Link::new(thread::current());
+        let link = Link::new(std::thread::current());
         let mic = MicEnd::new(side.mic, link.clone(), mic_rate);
         let speaker = SpeakerEnd::new(side.speaker, link.clone(), speaker_rate);
         (mic, speaker, voice, link)
@@ -311,37 +291,6 @@ mod tests {
             let meant = asked as f64 / f64::from(rate);
             assert!((counted - meant).abs() < 0.05, "{counted} for {meant} s");
         }
-    }
-
-    #[test]
-    fn who_may_wait_gets_silence_only_when_nothing_comes() {
-        let (_, mut speaker, mut voice, link) = device(RATE, RATE);
-        voice.play(&[0.5; CHUNK]);
-        let mut samples = [9.0; 600];
-        speaker.wait_for(&mut samples, Duration::from_millis(5));
-        assert!(samples[..CHUNK].iter().all(|sample| *sample == 0.5));
-        assert!(samples[CHUNK..].iter().all(|sample| *sample == 0.0));
-        assert_eq!(link.short(), 1);
-        assert_eq!(link.wanted(), 0);
-    }
-
-    #[test]
-    fn who_waits_is_woken_by_the_sound() {
-        let (_, mut speaker, mut voice, link) = device(RATE, RATE);
-        let waiting = thread::spawn(move || {
-            let mut samples = [9.0; CHUNK];
-            // Long, so that only the sound can end it.
-            speaker.wait_for(&mut samples, Duration::from_secs(60));
-            samples
-        });
-        while link.wanted() == 0 || !link.is_waiting.load(Relaxed) {
-            thread::park_timeout(Duration::from_millis(1));
-        }
-        voice.play(&[0.5; CHUNK]);
-        link.wake_waiter();
-        let samples = waiting.join().expect("it ends");
-        assert!(samples.iter().all(|sample| *sample == 0.5));
-        assert_eq!(link.short(), 0);
     }
 
     #[test]

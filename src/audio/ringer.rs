@@ -109,8 +109,8 @@ trait Speaker {
     /// Has sound made, 10 ms at a time, as long as the device takes more.
     fn feed(&mut self, at: Duration, make: &mut dyn FnMut(&mut [f32; CHUNK]));
 
-    /// How long it can wait for the next [`Speaker::feed`], unless it wakes the thread before.
-    fn patience(&self, at: Duration) -> Duration;
+    /// Waits until [`Speaker::feed`] has to be called again, or somebody unparks the thread.
+    fn rest(&self, at: Duration);
 }
 
 /// The handle of the ringer's thread.
@@ -224,8 +224,9 @@ impl<S: Speaker, C: Fn() -> Duration, O: Fn(Option<String>, Duration) -> S> Bell
             if quit {
                 return;
             }
-            match self.turn(&mut playing, tone) {
-                Some(wait) => thread::park_timeout(wait),
+            self.turn(&mut playing, tone);
+            match &playing {
+                Some(open) => open.speaker.rest((self.clock)()),
                 None => thread::park(),
             }
         }
@@ -249,8 +250,8 @@ impl<S: Speaker, C: Fn() -> Duration, O: Fn(Option<String>, Duration) -> S> Bell
         (quit, tone)
     }
 
-    /// Plays what there is to play; says how long nothing else will have to be done.
-    fn turn(&mut self, playing: &mut Option<Playing<S>>, tone: Option<Tone>) -> Option<Duration> {
+    /// Plays what there is to play.
+    fn turn(&mut self, playing: &mut Option<Playing<S>>, tone: Option<Tone>) {
         let now = (self.clock)();
         if let Some(tone) = tone {
             let name = self.places.of(tone);
@@ -263,7 +264,9 @@ impl<S: Speaker, C: Fn() -> Duration, O: Fn(Option<String>, Duration) -> S> Bell
                 });
             }
         }
-        let open = playing.as_mut()?;
+        let Some(open) = playing.as_mut() else {
+            return;
+        };
         let chorus = &mut self.chorus;
         open.speaker.feed(now, &mut |chunk| chorus.mix(chunk));
         open.idle = match chorus.is_silent() {
@@ -272,9 +275,7 @@ impl<S: Speaker, C: Fn() -> Duration, O: Fn(Option<String>, Duration) -> S> Bell
         };
         if open.idle.is_some_and(|since| now >= since + LINGERS) {
             *playing = None;
-            return None;
         }
-        Some(open.speaker.patience(now))
     }
 }
 
@@ -296,9 +297,8 @@ impl Speaker for Sound {
         }
     }
 
-    fn patience(&self, at: Duration) -> Duration {
-        let due = self.due().unwrap_or(at + LONGEST_WAIT);
-        due.saturating_sub(at).min(LONGEST_WAIT)
+    fn rest(&self, at: Duration) {
+        Sound::rest(self, at, at + LONGEST_WAIT);
     }
 }
 
@@ -335,9 +335,7 @@ mod tests {
             self.0.heard.borrow_mut()[self.1].1.extend(chunk);
         }
 
-        fn patience(&self, _: Duration) -> Duration {
-            Duration::from_millis(10)
-        }
+        fn rest(&self, _: Duration) {}
     }
 
     impl Drop for Fake<'_> {

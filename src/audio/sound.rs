@@ -4,6 +4,7 @@
 //! flowing both ways and the call does not notice. A device is exchanged for another one, or for
 //! itself with other buffers, by opening the new one beside the old one where that can be done.
 
+use std::thread;
 use std::time::Duration;
 
 use crate::audio::clocked::{Clocked, Ends};
@@ -138,8 +139,9 @@ impl Sound {
     pub(super) fn turn(&mut self, now: Duration, mut exchange: impl FnMut(&mut VoiceSide, usize)) {
         match &mut self.device {
             Device::Streams(streams) => {
+                streams.take();
                 exchange(&mut self.rings, streams.wanted());
-                streams.link().wake_waiter();
+                streams.give();
             }
             Device::Clocked(clocked) => {
                 while clocked.record(now) {
@@ -185,11 +187,14 @@ impl Sound {
             .or_else(|| self.look_for_streams(now))
     }
 
-    /// When [`Sound::turn`] has to be called even if no device calls for it.
-    pub(super) fn due(&self) -> Option<Duration> {
+    /// Waits until [`Sound::turn`] has to be called again, but not beyond `until`; or until somebody
+    /// unparks the thread.
+    pub(super) fn rest(&self, now: Duration, until: Duration) {
         match &self.device {
-            Device::Clocked(clocked) => Some(clocked.due()),
-            Device::Streams(_) => None,
+            Device::Clocked(clocked) => {
+                thread::park_timeout(clocked.due().min(until).saturating_sub(now));
+            }
+            Device::Streams(streams) => streams.rest(until.saturating_sub(now)),
         }
     }
 
@@ -266,12 +271,12 @@ impl Sound {
             None => {}
         }
         let (streams, _) = keeper.starting.as_mut()?;
+        streams.idle();
         if let Some(why) = streams.trouble(now) {
             keeper.starting = None;
             return keeper.failed(&DeviceError::Failed(why), has_sound, now);
         }
-        if !streams.is_running() {
-            // What it asks for before it is used is answered with silence.
+        if !streams.is_running(keeper.wish.records) {
             return None;
         }
         let (streams, mut rings) = keeper.starting.take()?;

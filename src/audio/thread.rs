@@ -52,10 +52,8 @@ pub(super) fn run<C: Fn() -> Duration>(settings: Settings, ways: Ways<C>) {
             voice.stop();
             return;
         }
-        match voice.obey(orders) {
-            Some(wait) => thread::park_timeout(wait),
-            None => thread::park(),
-        }
+        voice.obey(orders);
+        voice.rest();
     }
 }
 
@@ -129,8 +127,17 @@ impl<C: Fn() -> Duration> Voice<C> {
         orders.expect("send_if_modified calls its argument exactly once")
     }
 
-    /// Does what is to be done now, and says when to come back if nobody calls before.
-    fn obey(&mut self, orders: Orders) -> Option<Duration> {
+    /// Waits until there may be something to do again.
+    fn rest(&self) {
+        match &self.serving {
+            // Levels and statistics go with the sound.
+            Some(serving) => serving.sound.rest((self.ways.clock)(), serving.levels_due),
+            None => thread::park(),
+        }
+    }
+
+    /// Does what is to be done now.
+    fn obey(&mut self, orders: Orders) {
         if !orders.serving || orders.opened != self.opened {
             self.stop();
         }
@@ -145,7 +152,9 @@ impl<C: Fn() -> Duration> Voice<C> {
         self.tap.take_if(|tap| Some(tap.call()) != orders.recording);
         self.tell_news();
         let now = (self.ways.clock)();
-        let serving = self.serving.as_mut()?;
+        let Some(serving) = self.serving.as_mut() else {
+            return;
+        };
         serving.line.take_tones(orders.lasting, orders.short);
         serving.receive(&self.ways.received);
         if let Some((call, report)) = orders.report
@@ -156,9 +165,7 @@ impl<C: Fn() -> Duration> Voice<C> {
         serving.turn(&self.ways, &orders.controls, self.tap.as_mut(), now);
         serving.report(&self.ways.events, orders.dropped, now);
         let news = serving.sound.care(now);
-        let wait = serving.wait(now);
         self.take(news);
-        Some(wait)
     }
 
     fn begin(&mut self, mic: OpenMic, since: Duration, dropped: u64) {
@@ -336,12 +343,6 @@ impl Serving {
             stats.link_ms = link.map(|time| time.as_secs_f32() * 1000.0);
             let _ = events.try_send(AudioEvent::Stats { call, stats });
         }
-    }
-
-    fn wait(&self, now: Duration) -> Duration {
-        // Levels and statistics go with the sound: a device that calls, or a clock that is due soon.
-        let due = self.sound.due().unwrap_or(self.levels_due);
-        due.saturating_sub(now)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Addresses of sound servers in every form that `PULSE_SERVER` has, and sockets to them.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,14 +99,6 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    pub(super) fn duplicate(&self) -> io::Result<Socket> {
-        Ok(match self {
-            #[cfg(unix)]
-            Socket::Unix(socket) => Socket::Unix(socket.try_clone()?),
-            Socket::Tcp(socket) => Socket::Tcp(socket.try_clone()?),
-        })
-    }
-
     /// How long reading may wait.
     pub(super) fn patience(&self, limit: Duration) -> io::Result<()> {
         // Nothing at all would mean for ever.
@@ -125,14 +119,27 @@ impl Socket {
         }
     }
 
-    /// Makes every wait for it end.
-    pub(super) fn shut_down(&self) {
-        // A socket whose other end is gone already is down already.
-        let _ = match self {
+    /// From now on neither reading nor writing waits.
+    pub(super) fn do_not_wait(&self) -> io::Result<()> {
+        match self {
             #[cfg(unix)]
-            Socket::Unix(socket) => socket.shutdown(Shutdown::Both),
-            Socket::Tcp(socket) => socket.shutdown(Shutdown::Both),
-        };
+            Socket::Unix(socket) => socket.set_nonblocking(true),
+            Socket::Tcp(socket) => socket.set_nonblocking(true),
+        }
+    }
+
+    /// Waits until there is something to read, or room to write if that is wanted, or for `limit`.
+    pub(super) fn wait(&self, writes: bool, limit: Duration) {
+        let mut flags = PollFlags::IN;
+        flags.set(PollFlags::OUT, writes);
+        let mut watched = [match self {
+            #[cfg(unix)]
+            Socket::Unix(socket) => PollFd::new(socket, flags),
+            Socket::Tcp(socket) => PollFd::new(socket, flags),
+        }];
+        let limit = Timespec::try_from(limit).ok();
+        // A signal ends it too, and an error comes again from the next read.
+        let _ = poll(&mut watched, limit.as_ref());
     }
 }
 

@@ -1,23 +1,28 @@
 //! The streams of a sound server while they run: answers the server, copies, nothing else.
+//!
+//! The voice thread does this itself, whenever it is awake: a thread for it would have to wake the
+//! voice thread, and be woken by it, for every frame of either way.
 
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use pulseaudio::protocol::{
-    self as wire, Command, DESCRIPTOR_SIZE, Descriptor, DescriptorFlags, LatencyParams,
-    PlaybackLatency, SubscriptionEvent, SubscriptionEventFacility, SubscriptionEventType,
-    TagStructReader,
+    self as wire, Command, DESCRIPTOR_SIZE, Descriptor, DescriptorFlags, SubscriptionEvent,
+    SubscriptionEventFacility, SubscriptionEventType,
 };
 
 use super::address::Socket;
 use super::client::text;
-use super::geometry::Line;
+use super::pace::Pace;
+use super::probe::Probe;
+use crate::audio::codec::RATE;
 use crate::audio::ends::{Link, MicEnd, Names, SpeakerEnd};
 use crate::audio::now;
 
 /// Both ends of running streams.
-pub(super) struct Flow {
+pub(in crate::audio) struct Flow {
     pub(super) socket: Socket,
     pub(super) link: Arc<Link>,
     /// The microphone's channel and end, if it is open.
@@ -27,78 +32,130 @@ pub(super) struct Flow {
     pub(super) version: u16,
     /// Two bytes a sample instead of four.
     pub(super) is_thin: bool,
-    /// How long the server can wait for sound.
-    pub(super) patience: Duration,
-    pub(super) probe: Probe,
-    /// Bytes that the server has and did not ask for yet.
-    pub(super) ahead: usize,
+    /// Samples that the server asks for at a time.
+    pub(super) request: usize,
+    /// For a server on another computer, so that its distance is worth telling.
+    pub(super) probe: Option<Probe>,
+    /// A server at the end of a line has none that could be relied on.
+    pub(super) pace: Option<Pace>,
+    /// Samples that the server has beyond what it has asked for, or below 0 lacks.
+    pub(super) ahead: i64,
+    /// Samples of the microphone that came in one message.
+    pub(super) piece: usize,
+    /// What the server said last was read then, and completed a frame of the microphone.
+    pub(super) read: (Instant, bool),
+    /// What has come of the next message.
+    pub(super) held: Vec<u8>,
+    pub(super) filled: usize,
+    /// What could not be sent yet.
     pub(super) out: Vec<u8>,
 }
 
-/// Measures how long the server takes to answer.
-pub(super) struct Probe {
-    pub(super) line: Line,
-    /// Whether the server is on another computer, so that the time is worth telling.
-    pub(super) is_far: bool,
-    /// Number of the last question.
-    pub(super) asked: u32,
-    /// The question that has no answer yet, and when it left.
-    pub(super) open: Option<(u32, Instant)>,
-    pub(super) last: Instant,
-}
-
 impl Flow {
-    /// Runs until the server or the connection ends, which the link is told.
-    pub(super) fn run(mut self) {
-        if let Err(why) = self.go_on() {
+    /// Takes what the server has sent. The end of the connection is told to the link.
+    pub(in crate::audio) fn take(&mut self) {
+        if let Err(why) = self.read().and_then(|()| self.ask_for_time()) {
             self.link.fail(why);
         }
     }
 
-    fn go_on(&mut self) -> Result<(), String> {
-        let mut held = vec![0; IN];
-        let mut filled = 0;
-        self.socket.patience(SILENT).map_err(broken)?;
-        self.socket.patience_to_write(SILENT).map_err(broken)?;
+    /// Sends what lies ready: a whole frame in one message.
+    pub(in crate::audio) fn give(&mut self) {
+        let is_needed = self.ahead < 0;
+        let mut samples = [0.0; AT_ONCE];
         loop {
-            filled += match self.socket.read(&mut held[filled..]) {
-                Ok(0) => return Err("the sound server has gone away".to_owned()),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(error) => return Err(broken(error)),
-            };
-            let taken = self.messages(&held[..filled])?;
-            held.copy_within(taken..filled, 0);
-            filled -= taken;
-            self.ask_for_time()?;
+            match self.speaker.take_ready(&mut samples) {
+                0 => break,
+                count => self.send(&samples[..count]),
+            }
+        }
+        self.keep_pace(is_needed);
+    }
+
+    /// Both ways the server goes by pieces: it asks for what it has been given all the same, and
+    /// completes a frame with the last of several.
+    fn keep_pace(&mut self, was_needed: bool) {
+        let Some(pace) = &mut self.pace else {
+            return;
+        };
+        let ahead = self.ahead.max(0) as usize;
+        let need = was_needed.then(|| time((ahead / self.request + 1) * self.request));
+        let (read_at, has_frame) = self.read;
+        let frame = self.mic.as_ref().filter(|_| has_frame).map(|(_, mic)| {
+            let piece = self.piece.max(1);
+            time(mic.lacks().div_ceil(piece) * piece)
+        });
+        pace.read(read_at, frame, need);
+    }
+
+    /// Sends silence for what the server lacks.
+    pub(in crate::audio) fn hush(&mut self) {
+        while self.ahead < 0 {
+            let lacks = self.ahead.unsigned_abs() as usize;
+            self.send(&[0.0; AT_ONCE][..lacks.min(AT_ONCE)]);
         }
     }
 
-    /// Handles all whole messages and says how many bytes they were. What the server asks for in
-    /// several messages is given together, after the microphone's sound has been taken.
-    fn messages(&mut self, bytes: &[u8]) -> Result<usize, String> {
-        let mut taken = 0;
-        let mut asked = 0;
-        while let Some(head) = bytes.get(taken..taken + DESCRIPTOR_SIZE) {
+    /// Waits until the server may need something, or for `limit`. Whoever unparks the thread may
+    /// have to wait for the server's next message.
+    pub(in crate::audio) fn rest(&self, limit: Duration) {
+        match self.pace.as_ref().and_then(Pace::due) {
+            Some(due) => thread::park_timeout(due.saturating_duration_since(now()).min(limit)),
+            None => self
+                .socket
+                .wait(!self.out.is_empty(), limit.min(LONGEST_WAIT)),
+        }
+    }
+
+    fn read(&mut self) -> Result<(), String> {
+        self.flush().map_err(broken)?;
+        self.read = (now(), false);
+        loop {
+            let room = &mut self.held[self.filled..];
+            let size = room.len();
+            let count = match self.socket.read(room) {
+                Ok(0) => return Err("the sound server has gone away".to_owned()),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(broken(error)),
+            };
+            self.filled += count;
+            self.messages()?;
+            if count < size {
+                break;
+            }
+        }
+        self.link.want(usize::try_from(-self.ahead).unwrap_or(0));
+        Ok(())
+    }
+
+    /// Handles all whole messages.
+    fn messages(&mut self) -> Result<(), String> {
+        let mut held = std::mem::take(&mut self.held);
+        let mut rest = &held[..self.filled];
+        while let Some((head, after)) = rest.split_at_checked(DESCRIPTOR_SIZE) {
             let descriptor =
                 wire::read_descriptor(&mut Cursor::new(head)).map_err(|error| error.to_string())?;
-            let start = taken + DESCRIPTOR_SIZE;
-            let end = start + descriptor.length as usize;
-            if end - taken > IN {
+            let length = descriptor.length as usize;
+            if length > IN - DESCRIPTOR_SIZE {
                 return Err("the sound server sent a message that is too long".to_owned());
             }
-            let Some(payload) = bytes.get(start..end) else {
+            let Some((payload, after)) = after.split_at_checked(length) else {
                 break;
             };
             if descriptor.channel == u32::MAX {
-                asked += self.command(payload)?;
+                self.command(payload)?;
             } else {
                 self.record(descriptor.channel, payload);
             }
-            taken = end;
+            rest = after;
         }
-        self.give(asked, self.patience).map_err(broken)?;
-        Ok(taken)
+        let left = rest.len();
+        held.copy_within(self.filled - left..self.filled, 0);
+        self.filled = left;
+        self.held = held;
+        Ok(())
     }
 
     fn record(&mut self, channel: u32, payload: &[u8]) {
@@ -108,30 +165,46 @@ impl Flow {
         if channel != *recording {
             return;
         }
-        match self.is_thin {
-            true => mic.put(payload.chunks_exact(2).map(|bytes| {
-                f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / f32::from(i16::MAX)
-            })),
+        let completes = match self.is_thin {
+            true => mic.put(
+                payload
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|bytes| f32::from(i16::from_le_bytes(*bytes)) / f32::from(i16::MAX)),
+            ),
             false => mic.put(
                 payload
-                    .chunks_exact(4)
-                    .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])),
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|bytes| f32::from_le_bytes(*bytes)),
             ),
-        }
+        };
+        self.read.1 |= completes;
+        self.piece = payload.len() / if self.is_thin { 2 } else { 4 };
     }
 
-    /// Takes a command; returns how many bytes of sound it asks for.
-    fn command(&mut self, payload: &[u8]) -> Result<usize, String> {
+    fn command(&mut self, payload: &[u8]) -> Result<(), String> {
         let mut cursor = Cursor::new(payload);
         // Messages unknown to the library are no business of ours.
         let Ok((number, command)) = Command::read_tag_prefixed(&mut cursor, self.version) else {
-            return Ok(0);
+            return Ok(());
         };
         match command {
             Command::Request(request) if request.channel == self.playing => {
-                return Ok(request.length as usize);
+                let samples = request.length as usize / self.size();
+                self.speaker.note(samples);
+                self.ahead -= samples as i64;
             }
-            Command::Reply => self.hear_time(number, &mut cursor),
+            Command::Reply => {
+                let probe = self.probe.as_mut();
+                let heard =
+                    probe.and_then(|probe| probe.hear(number, &mut cursor, self.version, now()));
+                if let Some(line) = heard {
+                    self.link.set_round_trip(line.round_trip);
+                }
+            }
             Command::Underflow(_) => self.link.note_short(),
             Command::PlaybackStreamKilled(_) | Command::RecordStreamKilled(_) => {
                 return Err("the sound server has taken the device away".to_owned());
@@ -147,87 +220,63 @@ impl Flow {
             Command::SubscribeEvent(event) if is_new_device(&event) => self.link.note_new_device(),
             _ => {}
         }
-        Ok(0)
+        Ok(())
     }
 
-    /// Sends as many bytes of sound as the server asks for, and what lies ready beside, so that there
-    /// is one message a frame. The server asks for that all the same, later, and has it then.
-    pub(super) fn give(&mut self, mut asked: usize, mut patience: Duration) -> io::Result<()> {
-        let mut samples = [0.0; AT_ONCE];
-        let size = if self.is_thin { 2 } else { 4 };
-        let given = self.ahead.min(asked);
-        if given > 0 {
-            self.ahead -= given;
-            asked -= given;
-            self.speaker.note(given / size);
+    fn send(&mut self, samples: &[f32]) {
+        let mut head = [0; DESCRIPTOR_SIZE];
+        let descriptor = Descriptor {
+            length: (samples.len() * self.size()) as u32,
+            channel: self.playing,
+            offset: 0,
+            flags: DescriptorFlags::empty(),
+        };
+        wire::encode_descriptor(&mut head, &descriptor);
+        self.out.extend_from_slice(&head);
+        match self.is_thin {
+            true => self.out.extend(
+                samples
+                    .iter()
+                    .flat_map(|sample| ((sample * f32::from(i16::MAX)) as i16).to_le_bytes()),
+            ),
+            false => self
+                .out
+                .extend(samples.iter().flat_map(|sample| sample.to_le_bytes())),
         }
-        while asked >= size {
-            let wanted = (asked / size).min(AT_ONCE);
-            self.speaker.wait_for(&mut samples[..wanted], patience);
-            let more = self.speaker.take_ready(&mut samples[wanted..]);
-            asked -= wanted * size;
-            self.ahead += more * size;
-            let count = wanted + more;
-            let samples = &samples[..count];
-            // If the sound was late for the first part, it is no earlier for the rest.
-            patience /= 2;
-            let mut head = [0; DESCRIPTOR_SIZE];
-            let descriptor = Descriptor {
-                length: (count * size) as u32,
-                channel: self.playing,
-                offset: 0,
-                flags: DescriptorFlags::empty(),
-            };
-            wire::encode_descriptor(&mut head, &descriptor);
-            self.out.clear();
-            self.out.extend_from_slice(&head);
-            match self.is_thin {
-                true => self.out.extend(
-                    samples
-                        .iter()
-                        .flat_map(|sample| ((sample * f32::from(i16::MAX)) as i16).to_le_bytes()),
-                ),
-                false => self
-                    .out
-                    .extend(samples.iter().flat_map(|sample| sample.to_le_bytes())),
+        self.ahead += samples.len() as i64;
+        if let Err(error) = self.flush() {
+            self.link.fail(broken(error));
+        }
+    }
+
+    /// Sends as much of what waits as the server takes.
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.out.is_empty() {
+            match self.socket.write(&self.out) {
+                Ok(count) => drop(self.out.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            self.socket.write_all(&self.out)?;
         }
         Ok(())
     }
 
     fn ask_for_time(&mut self) -> Result<(), String> {
-        let probe = &mut self.probe;
-        if !probe.is_far || probe.open.is_some() || now() < probe.last + PROBE_EVERY {
+        let Some(probe) = &mut self.probe else {
             return Ok(());
+        };
+        let question = probe.ask(self.playing, self.version, now());
+        if let Some(question) = question.transpose().map_err(|error| error.to_string())? {
+            self.out.extend(question);
+            self.flush().map_err(broken)?;
         }
-        probe.asked = probe.asked.wrapping_add(1);
-        probe.last = now();
-        probe.open = Some((probe.asked, probe.last));
-        let question = Command::GetPlaybackLatency(LatencyParams {
-            channel: self.playing,
-            // Only the time between question and answer is looked at.
-            now: SystemTime::UNIX_EPOCH,
-        });
-        let mut message = Vec::new();
-        wire::encode_command_message(&mut message, probe.asked, &question, self.version)
-            .map_err(|error| error.to_string())?;
-        self.socket.write_all(&message).map_err(broken)
+        Ok(())
     }
 
-    fn hear_time(&mut self, number: u32, cursor: &mut Cursor<&[u8]>) {
-        let probe = &mut self.probe;
-        let Some((asked, at)) = probe.open.filter(|(asked, _)| *asked == number) else {
-            return;
-        };
-        probe.open = None;
-        let answer: Result<PlaybackLatency, _> = TagStructReader::new(cursor, self.version).read();
-        if answer.is_ok() {
-            probe.line.take(now().saturating_duration_since(at));
-            self.link.set_round_trip(probe.line.round_trip);
-        } else {
-            tracing::debug!("the sound server's answer {asked} is not understood");
-        }
+    /// Bytes of a sample.
+    fn size(&self) -> usize {
+        if self.is_thin { 2 } else { 4 }
     }
 }
 
@@ -245,22 +294,19 @@ fn is_new_device(event: &SubscriptionEvent) -> bool {
     is_device && event.event_type == SubscriptionEventType::New
 }
 
+fn time(samples: usize) -> Duration {
+    Duration::from_secs(samples as u64) / RATE
+}
+
 fn broken(error: io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            "the sound server does not answer any more".to_owned()
-        }
-        _ => format!("the sound server: {error}"),
-    }
+    format!("the sound server: {error}")
 }
 
 /// Samples sent in one message.
-pub(super) const AT_ONCE: usize = 1024;
+const AT_ONCE: usize = 1024;
 
 /// Bytes read at a time, and the longest message while streams run.
-const IN: usize = 65_536;
+pub(super) const IN: usize = 65_536;
 
-/// A server that says nothing for so long is gone.
-const SILENT: Duration = Duration::from_secs(5);
-
-const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Whoever wants something of the thread waits no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);

@@ -75,9 +75,9 @@ impl Geometry {
         }
     }
 
-    /// How long the server can wait for sound that it has asked for: half of what it still holds.
-    pub(super) fn patience(&self) -> Duration {
-        self.target.saturating_sub(self.request) / 2
+    /// Bytes of a sample.
+    pub(super) fn sample(&self) -> u32 {
+        if self.is_thin { 2 } else { 4 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! PulseAudio, and PipeWire that speaks the same: both streams over one socket, in one thread.
+//! PulseAudio, and PipeWire that speaks the same: both streams over one socket.
 //!
 //! The protocol is the `pulseaudio` crate's; its client and cpal's host are not used, because they
 //! clear a megabyte for every message and ask the server for the time at every callback: together
@@ -9,31 +9,35 @@ mod address;
 mod client;
 mod flow;
 mod geometry;
+mod pace;
+mod probe;
 mod report;
 mod search;
 
 use std::ffi::{CStr, CString};
-use std::thread::{self, JoinHandle, Thread};
+use std::thread::Thread;
 use std::time::Duration;
 
 use pulseaudio::protocol::{
     self as wire, ChannelMap, Command, CorkStreamParams, CreatePlaybackStreamReply,
-    CreateRecordStreamReply, DESCRIPTOR_SIZE, PlaybackStreamParams, Prop, Props,
-    RecordStreamParams, SampleFormat, SampleSpec, ServerInfo, SubscriptionMask,
+    CreateRecordStreamReply, PlaybackStreamParams, Prop, Props, RecordStreamParams, SampleFormat,
+    SampleSpec, ServerInfo, SubscriptionMask,
     stream::{BufferAttr, StreamFlags},
 };
 
 use crate::audio::codec::RATE;
-use crate::audio::device::{Streams, Wish, stand_in};
+use crate::audio::device::{Open, Streams, Wish, stand_in};
 use crate::audio::ends::{Link, MicEnd, Names, SpeakerEnd};
 use crate::audio::rings::{VoiceSide, rings};
 use crate::audio::{Place, now};
-use address::Socket;
 use client::{About, Server, kind, text};
-use flow::{AT_ONCE, Flow, Probe};
+use flow::IN;
 use geometry::Geometry;
+use pace::Pace;
+use probe::Probe;
 use search::{Found, Origin, Surroundings};
 
+pub(super) use flow::Flow;
 pub(super) use geometry::STEPS;
 pub(super) use report::{devices, report};
 pub(super) use search::to_forward;
@@ -107,7 +111,7 @@ pub(super) fn open(wish: &Wish, voice: Thread) -> Result<(Streams, VoiceSide), P
     )
 }
 
-/// Lets the streams run, in a thread of their own.
+/// Lets the streams run.
 fn start(
     mut server: Server,
     about: &About,
@@ -124,46 +128,38 @@ fn start(
         server.send(&Command::CorkRecordStream(uncork(recording.channel)))?;
     }
     server.send(&Command::CorkPlaybackStream(uncork(playing.channel)))?;
+    server
+        .socket
+        .do_not_wait()
+        .map_err(|error| server.broken(&error))?;
     let (device, voice_side) = rings(RATE, RATE).expect("our own rate needs no conversion");
     let link = Link::new(voice);
-    let is_far = place.link.is_some();
     if let Some(time) = place.link {
         link.set_round_trip(time);
     }
-    let broken = |error: std::io::Error| server.broken(&error);
-    let stop = server.socket.duplicate().map_err(broken)?;
-    let mic = MicEnd::new(device.mic, link.clone(), RATE);
+    let is_near = place.link.is_none();
     let mut flow = Flow {
-        socket: server.socket.duplicate().map_err(broken)?,
         link: link.clone(),
-        mic: recording.map(|stream| (stream.channel, mic)),
         speaker: SpeakerEnd::new(device.speaker, link.clone(), RATE),
         playing: playing.channel,
         version: server.version,
         is_thin: geometry.is_thin,
-        patience: geometry.patience(),
-        ahead: 0,
-        probe: Probe {
-            line: about.line,
-            is_far,
-            asked: server.last_asked(),
-            open: None,
-            last: now(),
-        },
-        out: Vec::with_capacity(AT_ONCE * 4 + DESCRIPTOR_SIZE),
+        request: samples(geometry.request),
+        probe: (!is_near).then(|| Probe::new(about.line, server.last_asked(), now())),
+        pace: is_near.then(|| Pace::new(recording.is_some())),
+        mic: recording.map(|stream| (stream.channel, MicEnd::new(device.mic, link.clone(), RATE))),
+        ahead: -i64::from(playing.requested_bytes / geometry.sample()),
+        piece: 0,
+        read: (now(), false),
+        held: vec![0; IN],
+        filled: 0,
+        out: Vec::new(),
+        socket: server.socket,
     };
-    // Silence, for what has been said before is not to be heard.
-    let first = playing.requested_bytes as usize;
-    flow.give(first, Duration::ZERO).map_err(broken)?;
-    let thread = thread::Builder::new()
-        .name("pulse".to_owned())
-        .spawn(move || flow.run())
-        .map_err(broken)?;
-    let running = Running {
-        socket: stop,
-        thread: Some(thread),
-    };
-    Ok((Streams::new(place, link, true, running), voice_side))
+    // For what has been said before is not to be heard.
+    flow.hush();
+    let streams = Streams::new(place, link, Open::Server(Box::new(flow)));
+    Ok((streams, voice_side))
 }
 
 /// On another computer, by all that can be known of it.
@@ -279,21 +275,6 @@ impl PulseError {
     }
 }
 
-/// Ends the thread when dropped.
-struct Running {
-    socket: Socket,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.socket.shut_down();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 fn uncork(channel: u32) -> CorkStreamParams {
     CorkStreamParams {
         channel,
@@ -338,9 +319,11 @@ fn spec(geometry: &Geometry) -> SampleSpec {
 
 /// As many bytes as sound of this length has.
 fn bytes(time: Duration, geometry: &Geometry) -> u32 {
-    let samples = time.as_micros() * u128::from(RATE) / 1_000_000;
-    let size = if geometry.is_thin { 2 } else { 4 };
-    u32::try_from(samples).unwrap_or(u32::MAX / 4) * size
+    u32::try_from(samples(time)).unwrap_or(u32::MAX / 4) * geometry.sample()
+}
+
+fn samples(time: Duration) -> usize {
+    (time.as_micros() * u128::from(RATE) / 1_000_000) as usize
 }
 
 /// A server that takes longer to answer is not on this computer, whatever it says.
