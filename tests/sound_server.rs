@@ -51,6 +51,25 @@ async fn what_is_played_is_heard_soon_however_long_the_call_lasts() {
 }
 
 #[tokio::test]
+async fn the_voice_has_no_gap_while_the_devices_start() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    // Who plays music has the sink work in long blocks, and the next one has to end first.
+    let mut music = Command::new("pacat")
+        .env("PULSE_SERVER", address(&server.socket))
+        .args(["--playback", "--device=one", "/dev/zero"])
+        .spawn()
+        .expect("pacat runs");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut call = Call::on(&server.socket, "one.monitor", "two");
+    let gap = call.longest_gap(200).await;
+    let _ = music.kill();
+    let _ = music.wait();
+    assert!(gap < Duration::from_millis(250), "{gap:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_dies_in_a_call_is_used_again_when_it_is_back() {
     let Some(mut server) = Server::start() else {
         return;
@@ -294,6 +313,20 @@ impl Call {
             (seen >= count).then_some(())
         })
         .await;
+    }
+
+    /// The longest time between two of so many frames of the microphone.
+    async fn longest_gap(&mut self, count: usize) -> Duration {
+        let (mut seen, mut last, mut longest) = (0, None, Duration::ZERO);
+        self.wait(|event| {
+            if let AudioEvent::Frame(_, _, at) = event {
+                let gap = last.map_or(Duration::ZERO, |last| at.duration_since(last));
+                (seen, last, longest) = (seen + 1, Some(*at), longest.max(gap));
+            }
+            (seen >= count).then_some(())
+        })
+        .await;
+        longest
     }
 
     /// The far side says a frame of its tone for each frame of the microphone.

@@ -15,9 +15,8 @@ use pulseaudio::protocol::{
 
 use super::address::Socket;
 use super::client::text;
-use super::pace::Pace;
+use super::pace::{Pace, Read as Seen};
 use super::probe::Probe;
-use crate::audio::codec::RATE;
 use crate::audio::ends::{Link, MicEnd, Names, SpeakerEnd};
 use crate::audio::now;
 
@@ -42,8 +41,10 @@ pub(in crate::audio) struct Flow {
     pub(super) ahead: i64,
     /// Samples of the microphone that came in one message.
     pub(super) piece: usize,
-    /// What the server said last was read then, and completed a frame of the microphone.
-    pub(super) read: (Instant, bool),
+    /// When the server was heard last.
+    pub(super) read_at: Instant,
+    /// Samples that it has recorded and asked for since the pace was told.
+    pub(super) moved: (usize, usize),
     /// What has come of the next message.
     pub(super) held: Vec<u8>,
     pub(super) filled: usize,
@@ -61,7 +62,6 @@ impl Flow {
 
     /// Sends what lies ready: a whole frame in one message.
     pub(in crate::audio) fn give(&mut self) {
-        let is_needed = self.ahead < 0;
         let mut samples = [0.0; AT_ONCE];
         loop {
             match self.speaker.take_ready(&mut samples) {
@@ -69,23 +69,25 @@ impl Flow {
                 count => self.send(&samples[..count]),
             }
         }
-        self.keep_pace(is_needed);
+        self.keep_pace();
     }
 
-    /// Both ways the server goes by pieces: it asks for what it has been given all the same, and
-    /// completes a frame with the last of several.
-    fn keep_pace(&mut self, was_needed: bool) {
+    fn keep_pace(&mut self) {
         let Some(pace) = &mut self.pace else {
             return;
         };
-        let ahead = self.ahead.max(0) as usize;
-        let need = was_needed.then(|| time((ahead / self.request + 1) * self.request));
-        let (read_at, has_frame) = self.read;
-        let frame = self.mic.as_ref().filter(|_| has_frame).map(|(_, mic)| {
-            let piece = self.piece.max(1);
-            time(mic.lacks().div_ceil(piece) * piece)
-        });
-        pace.read(read_at, frame, need);
+        let (heard, asked) = std::mem::take(&mut self.moved);
+        let mic = Seen {
+            by: heard,
+            lacks: self.mic.as_ref().map_or(0, |(_, mic)| mic.lacks()),
+            piece: self.piece,
+        };
+        let speaker = Seen {
+            by: asked,
+            lacks: self.ahead.max(0) as usize + 1,
+            piece: self.request,
+        };
+        pace.read(self.read_at, mic, speaker);
     }
 
     /// Sends silence for what the server lacks.
@@ -109,7 +111,7 @@ impl Flow {
 
     fn read(&mut self) -> Result<(), String> {
         self.flush().map_err(broken)?;
-        self.read = (now(), false);
+        self.read_at = now();
         loop {
             let room = &mut self.held[self.filled..];
             let size = room.len();
@@ -165,7 +167,7 @@ impl Flow {
         if channel != *recording {
             return;
         }
-        let completes = match self.is_thin {
+        match self.is_thin {
             true => mic.put(
                 payload
                     .as_chunks()
@@ -181,8 +183,8 @@ impl Flow {
                     .map(|bytes| f32::from_le_bytes(*bytes)),
             ),
         };
-        self.read.1 |= completes;
         self.piece = payload.len() / if self.is_thin { 2 } else { 4 };
+        self.moved.0 += self.piece;
     }
 
     fn command(&mut self, payload: &[u8]) -> Result<(), String> {
@@ -196,6 +198,7 @@ impl Flow {
                 let samples = request.length as usize / self.size();
                 self.speaker.note(samples);
                 self.ahead -= samples as i64;
+                self.moved.1 += samples;
             }
             Command::Reply => {
                 let probe = self.probe.as_mut();
@@ -292,10 +295,6 @@ fn is_new_device(event: &SubscriptionEvent) -> bool {
         SubscriptionEventFacility::Sink | SubscriptionEventFacility::Source
     );
     is_device && event.event_type == SubscriptionEventType::New
-}
-
-fn time(samples: usize) -> Duration {
-    Duration::from_secs(samples as u64) / RATE
 }
 
 fn broken(error: io::Error) -> String {
