@@ -17,6 +17,7 @@ use super::address::Socket;
 use super::client::text;
 use super::pace::{Pace, Read as Seen};
 use super::probe::Probe;
+use crate::audio::codec::RATE;
 use crate::audio::ends::{Link, MicEnd, Names, SpeakerEnd};
 use crate::audio::now;
 
@@ -55,6 +56,9 @@ pub(in crate::audio) struct Flow {
 impl Flow {
     /// Takes what the server has sent. The end of the connection is told to the link.
     pub(in crate::audio) fn take(&mut self) {
+        if self.link.trouble().is_some() {
+            return;
+        }
         if let Err(why) = self.read().and_then(|()| self.ask_for_time()) {
             self.link.fail(why);
         }
@@ -197,7 +201,7 @@ impl Flow {
             Command::Request(request) if request.channel == self.playing => {
                 let samples = request.length as usize / self.size();
                 self.speaker.note(samples);
-                self.ahead -= samples as i64;
+                self.ahead = (self.ahead - samples as i64).max(-MOST_ASKED);
                 self.moved.1 += samples;
             }
             Command::Reply => {
@@ -247,8 +251,13 @@ impl Flow {
                 .extend(samples.iter().flat_map(|sample| sample.to_le_bytes())),
         }
         self.ahead += samples.len() as i64;
-        if let Err(error) = self.flush() {
-            self.link.fail(broken(error));
+        match self.flush() {
+            Err(error) => self.link.fail(broken(error)),
+            Ok(()) if self.out.len() > MOST_UNSENT => {
+                self.link
+                    .fail("the sound server takes no sound any more".to_owned());
+            }
+            Ok(()) => {}
         }
     }
 
@@ -306,6 +315,12 @@ const AT_ONCE: usize = 1024;
 
 /// Bytes read at a time, and the longest message while streams run.
 pub(super) const IN: usize = 65_536;
+
+/// Samples that a server may lack: two seconds, more than any buffer that we ask for.
+const MOST_ASKED: i64 = 2 * RATE as i64;
+
+/// Bytes that may wait to be sent.
+const MOST_UNSENT: usize = 1 << 20;
 
 /// Whoever wants something of the thread waits no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
