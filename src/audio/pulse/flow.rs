@@ -36,7 +36,7 @@ pub(in crate::audio) struct Flow {
     pub(super) request: usize,
     /// For a server on another computer, so that its distance is worth telling.
     pub(super) probe: Option<Probe>,
-    /// A server at the end of a line has none that could be relied on.
+    /// For a server on this computer: one at the end of a line has none that could be relied on.
     pub(super) pace: Option<Pace>,
     /// Samples that the server has beyond what it has asked for, or below 0 lacks.
     pub(super) ahead: i64,
@@ -165,6 +165,7 @@ impl Flow {
     }
 
     fn record(&mut self, channel: u32, payload: &[u8]) {
+        let size = self.size();
         let Some((recording, mic)) = &mut self.mic else {
             return;
         };
@@ -187,7 +188,7 @@ impl Flow {
                     .map(|bytes| f32::from_le_bytes(*bytes)),
             ),
         };
-        self.piece = payload.len() / if self.is_thin { 2 } else { 4 };
+        self.piece = payload.len() / size;
         self.moved.0 += self.piece;
     }
 
