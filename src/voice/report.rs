@@ -102,10 +102,7 @@ impl Arrivals {
         let Some((first, end)) = self.judged() else {
             return 0.0;
         };
-        let lost_of_last = |frames: u64| {
-            let from = first.max(end.saturating_sub(frames));
-            (from..end).filter(|number| !self.has(*number)).count() as f32
-        };
+        let lost_of_last = |frames: u64| self.lost(first.max(end.saturating_sub(frames)), end);
         let whole = lost_of_last(KEPT) / ((end - first) as f32).max(FEWEST);
         let certain = WINDOWS.map(|frames| {
             let lost = lost_of_last(frames);
@@ -118,19 +115,33 @@ impl Arrivals {
         let Some((first, end)) = self.judged() else {
             return 0.0;
         };
-        let from = first.max(end.saturating_sub(LATELY));
-        let lost = (from..end).filter(|number| !self.has(*number));
-        lost.count() as f32 / LATELY as f32
+        self.lost(first.max(end.saturating_sub(LATELY)), end) / LATELY as f32
     }
 
     fn burst(&self) -> f32 {
         let Some((first, end)) = self.judged() else {
             return 0.0;
         };
-        let is_lost = |number: &u64| !self.has(*number);
-        let lost = (first..end).filter(is_lost).count() as f32;
-        let ends = (first..end).filter(|number| is_lost(number) && self.has(number + 1));
+        let lost = self.lost(first, end);
+        if lost == 0.0 {
+            return 0.0;
+        }
+        let ends = (first..end).filter(|number| !self.has(*number) && self.has(number + 1));
         lost / (ends.count() as f32).max(1.0)
+    }
+
+    /// How many of the frames from `from` to `end` have not come.
+    fn lost(&self, from: u64, end: u64) -> f32 {
+        let mut lost = 0;
+        let mut at = from;
+        while at < end {
+            let (word, bit) = place(at);
+            let count = (64 - bit).min(end - at);
+            let missing = !self.came[word] >> bit << (64 - count);
+            lost += missing.count_ones();
+            at += count;
+        }
+        lost as f32
     }
 
     /// From the first frame that counts to the first of which it is too early to say.
