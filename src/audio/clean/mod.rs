@@ -25,6 +25,7 @@ mod side;
 mod talking;
 #[cfg(test)]
 mod tests;
+mod transform;
 
 use std::time::Duration;
 

@@ -13,10 +13,9 @@
 
 use std::time::Duration;
 
-use sonora_fft::fft4g::Fft4g;
-
 use crate::audio::clean::level::power;
-use crate::audio::clean::side::{BLOCK, Pair, Side};
+use crate::audio::clean::side::{BLOCK, Side};
+use crate::audio::clean::transform::Transform;
 
 /// So many samples as a time.
 pub(super) fn duration(samples: usize) -> Duration {
@@ -26,8 +25,8 @@ pub(super) fn duration(samples: usize) -> Duration {
 /// The sums over the last seconds.
 #[derive(Debug)]
 pub(super) struct Search {
-    forth: Fft4g,
-    back: Fft4g,
+    forth: Transform,
+    back: Transform,
     far: Side,
     near: Side,
     /// The last far blocks, each with the one before, flattened; the newest is at `newest`.
@@ -57,8 +56,8 @@ pub(super) struct Likeness {
 impl Search {
     pub(super) fn new() -> Search {
         Search {
-            forth: Fft4g::new(2 * BLOCK),
-            back: Fft4g::new(BLOCK),
+            forth: Transform::new(2 * BLOCK),
+            back: Transform::new(BLOCK),
             far: Side::new(),
             near: Side::new(),
             spectra: vec![[0.0; BLOCK]; PARTS],
@@ -124,7 +123,7 @@ impl Search {
         let is_worth = is_loud | std::mem::replace(&mut self.was_loud, is_loud);
         self.powers[self.newest] = 0.0;
         if is_worth && !self.rests {
-            let bins = flat(&self.forth, far, |power| power.sqrt().sqrt());
+            let bins = flat(self.forth.forth(&far), |power| power.sqrt().sqrt());
             self.powers[self.newest] = power(&bins);
             self.spectra[self.newest] = bins;
         }
@@ -133,7 +132,7 @@ impl Search {
         }
         near[..BLOCK].fill(0.0);
         let is_silent = power(&near) == 0.0;
-        let near = flat(&self.forth, near, f32::sqrt);
+        let near = flat(self.forth.forth(&near), f32::sqrt);
         for (part, sum) in self.sums.iter_mut().enumerate() {
             let at = (self.newest + part) % PARTS;
             let power = if is_silent { 0.0 } else { self.powers[at] };
@@ -151,8 +150,7 @@ impl Search {
             if sum.blocks < ENOUGH {
                 continue;
             }
-            let mut likeness = sum.bins;
-            self.back.irdft(&mut likeness);
+            let likeness = self.back.back(&sum.bins);
             // The second half is that of negative distances.
             for (at, value) in likeness[..BLOCK / 2].iter().enumerate() {
                 let value = value * value / sum.expected;
@@ -186,11 +184,10 @@ impl Search {
 /// Half a spectrum up to 4 kHz, real and imaginary parts in turns.
 type Bins = [f32; BLOCK];
 
-/// The spectrum up to 4 kHz, each bin divided by this of its power: the root leaves the phase alone.
-fn flat(fft: &Fft4g, mut sound: Pair, of: impl Fn(f32) -> f32) -> Bins {
-    fft.rdft(&mut sound);
+/// A spectrum up to 4 kHz, each bin divided by this of its power: the root leaves the phase alone.
+fn flat(spectrum: &[f32], of: impl Fn(f32) -> f32) -> Bins {
     let mut bins = [0.0; BLOCK];
-    let pairs = sound.as_chunks::<2>().0.iter();
+    let pairs = spectrum.as_chunks::<2>().0.iter();
     for (to, from) in bins
         .as_chunks_mut::<2>()
         .0
