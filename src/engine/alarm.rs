@@ -58,46 +58,29 @@ mod system {
     use std::io;
     use std::time::Duration;
 
-    use rustix::time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-        timerfd_settime,
-    };
-    use tokio::net::unix::pipe::Receiver;
+    use rustix::time::{TimerfdClockId, TimerfdTimerFlags, Timespec};
 
-    /// It is no pipe, but waited for like one.
+    use crate::net::timer;
+
     #[derive(Debug)]
-    pub(super) struct Timer(Receiver);
+    pub(super) struct Timer(timer::Timer);
 
     impl Timer {
         pub(super) fn new() -> io::Result<Timer> {
-            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-            let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            Receiver::from_owned_fd_unchecked(timer).map(Timer)
+            timer::Timer::new(TimerfdClockId::Monotonic).map(Timer)
         }
 
         pub(super) fn set(&mut self, left: Duration) {
-            let time = |time: Duration| Timespec {
-                tv_sec: time.as_secs() as i64,
-                tv_nsec: i64::from(time.subsec_nanos()),
-            };
-            let once = Itimerspec {
-                it_interval: time(Duration::ZERO),
-                it_value: time(left),
+            let left = Timespec {
+                tv_sec: left.as_secs() as i64,
+                tv_nsec: i64::from(left.subsec_nanos()),
             };
             // It fails for what is no time only.
-            let _ = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once);
+            let _ = self.0.set(left, TimerfdTimerFlags::empty());
         }
 
         pub(super) async fn rings(&mut self) {
-            loop {
-                if self.0.readable().await.is_err() {
-                    return std::future::pending().await;
-                }
-                match self.0.try_read(&mut [0; 8]) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    _ => return,
-                }
-            }
+            self.0.ends().await;
         }
     }
 }

@@ -12,6 +12,8 @@ pub mod reflect;
 mod sides;
 pub mod streams;
 pub mod swarm;
+#[cfg(target_os = "linux")]
+pub mod timer;
 mod udp;
 mod watch;
 

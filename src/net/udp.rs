@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::ops::AddAssign;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -158,12 +159,13 @@ fn tune(socket: &SockRef<'_>, v6: bool, mapped: bool) {
     }
 }
 
+/// Watches what owns its descriptor for something to read.
 #[expect(
     deprecated,
-    reason = "a socket of the standard library keeps its descriptor; what replaces this is unsafe"
+    reason = "who owns a descriptor keeps it; what replaces this is unsafe"
 )]
-fn watched(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
-    AsyncFd::with_interest(socket, Interest::READABLE)
+pub(super) fn watched<T: AsRawFd + Into<OwnedFd>>(owner: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(owner, Interest::READABLE)
 }
 
 /// One spelling for each address, so that the phone can compare them.

@@ -105,48 +105,32 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Linux cancels a timer on the calendar when that is set, and a computer that wakes up sets it.
 #[cfg(target_os = "linux")]
 mod calendar {
-    use std::io::{self, ErrorKind};
+    use std::io;
 
-    use rustix::time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-        timerfd_settime,
-    };
-    use tokio::net::unix::pipe::Receiver;
+    use rustix::time::{TimerfdClockId, TimerfdTimerFlags, Timespec};
 
-    /// A timer that never ends by itself. It is no pipe, but read like one.
+    use crate::net::timer::Timer;
+
+    /// A timer that never runs out by itself.
     #[derive(Debug)]
-    pub(super) struct Calendar(Receiver);
+    pub(super) struct Calendar(Timer);
 
     impl Calendar {
         pub(super) fn open() -> io::Result<Calendar> {
-            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-            let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
-            let never = Itimerspec {
-                it_interval: seconds(0),
-                it_value: seconds(FAR),
+            let mut timer = Timer::new(TimerfdClockId::Realtime)?;
+            let never = Timespec {
+                tv_sec: FAR,
+                tv_nsec: 0,
             };
             let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-            timerfd_settime(&timer, flags, &never)?;
-            Receiver::from_owned_fd_unchecked(timer).map(Calendar)
+            timer.set(never, flags)?;
+            Ok(Calendar(timer))
         }
 
         /// The calendar was set. Cancel safe.
         pub(super) async fn jumped(&mut self) {
-            loop {
-                if self.0.readable().await.is_err() {
-                    return std::future::pending().await;
-                }
-                match self.0.try_read(&mut [0; 8]) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    // It says that it was cancelled, and goes on.
-                    _ => return,
-                }
-            }
+            self.0.ends().await;
         }
-    }
-
-    fn seconds(tv_sec: i64) -> Timespec {
-        Timespec { tv_sec, tv_nsec: 0 }
     }
 
     /// The year 2100, in seconds since 1970.
