@@ -42,6 +42,8 @@ pub(in crate::audio) struct Flow {
     pub(super) ahead: i64,
     /// Samples of the microphone that came in one message.
     pub(super) piece: usize,
+    /// By how much that differed since the pace was told.
+    pub(super) change: usize,
     /// When the server was heard last.
     pub(super) read_at: Instant,
     /// Samples that it has recorded and asked for since the pace was told.
@@ -85,11 +87,13 @@ impl Flow {
             by: heard,
             lacks: self.mic.as_ref().map_or(0, |(_, mic)| mic.lacks()),
             piece: self.piece,
+            change: std::mem::take(&mut self.change),
         };
         let speaker = Seen {
             by: asked,
             lacks: self.ahead.max(0) as usize + 1,
             piece: self.request,
+            change: 0,
         };
         pace.read(self.read_at, mic, speaker);
     }
@@ -188,7 +192,9 @@ impl Flow {
                     .map(|bytes| f32::from_le_bytes(*bytes)),
             ),
         };
-        self.piece = payload.len() / size;
+        let piece = payload.len() / size;
+        self.change = piece.abs_diff(self.piece).max(self.change);
+        self.piece = piece;
         self.moved.0 += self.piece;
     }
 

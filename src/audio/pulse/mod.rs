@@ -150,6 +150,7 @@ fn start(
         mic: recording.map(|stream| (stream.channel, MicEnd::new(device.mic, link.clone(), RATE))),
         ahead: -i64::from(playing.requested_bytes / geometry.sample()),
         piece: 0,
+        change: 0,
         read_at: now(),
         moved: (0, 0),
         held: vec![0; IN],
