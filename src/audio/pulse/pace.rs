@@ -88,8 +88,9 @@ struct Habit {
     due: i64,
     /// By how much it moved on at once when we were needed.
     step: usize,
-    /// How often it has come true; when it was seen for the last time.
-    proven: u32,
+    /// It has come true at least once.
+    is_proven: bool,
+    /// When it was seen for the last time.
     seen: i64,
 }
 
@@ -119,7 +120,7 @@ impl Clock {
             false => read.lacks,
         };
         let due = zero + micros(self.count + comes as i64);
-        let habit = self.habit.filter(|habit| habit.proven > 0);
+        let habit = self.habit.filter(|habit| habit.is_proven);
         self.due = habit.map_or(due, |habit| habit.due.max(due)) + MARGIN;
     }
 
@@ -129,32 +130,24 @@ impl Clock {
         let Some(surplus) = read.by.checked_sub(lacked) else {
             return;
         };
-        let next = micros((read.lacks + surplus) as i64);
-        let habit = match self.habit.take() {
-            Some(habit) if is_awaited => Habit {
-                proven: if habit.due.abs_diff(now) < SAME {
-                    habit.proven + 1
-                } else {
-                    0
-                },
+        let before = self.habit.take();
+        let habit = if is_awaited {
+            Habit {
                 due: now,
                 step: read.by,
+                is_proven: before.is_some_and(|habit| habit.due.abs_diff(now) < SAME),
                 seen: now,
-            },
-            None if is_awaited => Habit {
-                due: now,
-                step: read.by,
-                proven: 0,
-                seen: now,
-            },
-            Some(habit) => Habit {
-                due: habit.due.min(now),
-                ..habit
-            },
-            None => return,
+            }
+        } else {
+            let Some(habit) = before else {
+                return;
+            };
+            let due = habit.due.min(now);
+            Habit { due, ..habit }
         };
         // With much more than we needed, the step before may be enough the next time.
         if surplus + NEARLY_A_STEP < habit.step && now - habit.seen < HOLDS {
+            let next = micros((read.lacks + surplus) as i64);
             let due = habit.due + next - next / CREEP;
             self.habit = Some(Habit { due, ..habit });
         }
