@@ -1,15 +1,20 @@
 //! Calls on a real PulseAudio, with null sinks for loudspeakers and their monitors for microphones:
 //! what is played comes back as what is said. One is killed and started again, one hangs, one is at
-//! the other end of a real ssh connection. A program that is not installed here is said to be so.
+//! the other end of a real ssh connection, one at that of a long line. A program that is not
+//! installed here is said to be so.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::print_stderr, reason = "says which tests were left out")]
+
+#[path = "support/slow_line.rs"]
+mod slow_line;
 
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use slow_line::slow_line;
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
@@ -56,11 +61,7 @@ async fn the_voice_has_no_gap_while_the_devices_start() {
         return;
     };
     // Who plays music has the sink work in long blocks, and the next one has to end first.
-    let mut music = Command::new("pacat")
-        .env("PULSE_SERVER", address(&server.socket))
-        .args(["--playback", "--device=one", "/dev/zero"])
-        .spawn()
-        .expect("pacat runs");
+    let mut music = server.play_music("one");
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut call = Call::on(&server.socket, "one.monitor", "two");
     let gap = call.longest_gap(200).await;
@@ -181,6 +182,27 @@ async fn sound_goes_through_a_real_ssh_connection() {
     let _ = tunnel.ssh.kill();
     call.until_lost().await;
     call.frames(50).await;
+}
+
+#[tokio::test]
+async fn a_microphone_behind_a_long_line_is_heard_as_it_speaks() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let near = server.dir.path().join("near");
+    let delay = Duration::from_millis(10);
+    slow_line(&near, &server.socket, delay).expect("a socket");
+    // It works in blocks of two seconds if nobody asks it to be quick, as microphones do.
+    let mut music = server.play_music("two");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut call = Call::on(&near, "two.monitor", "one");
+    let place = call.until_restored().await;
+    assert!(place.link.is_some_and(|time| time > delay), "{place:?}");
+    call.frames(50).await;
+    let gap = call.longest_gap(150).await;
+    let _ = music.kill();
+    let _ = music.wait();
+    assert!(gap < Duration::from_millis(250), "{gap:?}");
 }
 
 #[test]
@@ -401,6 +423,14 @@ impl Server {
         let child = child.expect("pulseaudio starts");
         until(|| survey(Some(&address(socket))).server.is_some());
         child
+    }
+
+    /// Plays silence, in no hurry.
+    fn play_music(&self, sink: &str) -> Child {
+        let mut command = Command::new("pacat");
+        command.env("PULSE_SERVER", address(&self.socket));
+        command.args(["--playback", "--device", sink, "/dev/zero"]);
+        command.spawn().expect("pacat runs")
     }
 
     fn kill(&mut self) {

@@ -39,7 +39,7 @@ pub(super) struct Geometry {
     pub(super) request: Duration,
     /// It sends the microphone in pieces of this.
     pub(super) fragment: Duration,
-    /// The device itself is to be turned to short blocks too.
+    /// The loudspeaker itself is to be turned to short blocks too.
     pub(super) turns_device: bool,
     /// Two bytes a sample instead of four.
     pub(super) is_thin: bool,

@@ -235,7 +235,8 @@ fn record(
             fragment_size: bytes(geometry.fragment, geometry),
             ..Default::default()
         },
-        flags: flags(geometry),
+        // One that nobody asks to be quick may deliver every two seconds.
+        flags: flags(true),
         props: props(),
         ..Default::default()
     };
@@ -258,7 +259,7 @@ fn play(
             pre_buffering: 0,
             ..Default::default()
         },
-        flags: flags(geometry),
+        flags: flags(geometry.turns_device),
         props: props(),
         ..Default::default()
     };
@@ -284,10 +285,10 @@ fn uncork(channel: u32) -> CorkStreamParams {
     }
 }
 
-fn flags(geometry: &Geometry) -> StreamFlags {
+fn flags(turns_device: bool) -> StreamFlags {
     StreamFlags {
         start_corked: true,
-        adjust_latency: geometry.turns_device,
+        adjust_latency: turns_device,
         ..Default::default()
     }
 }
