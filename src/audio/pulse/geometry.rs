@@ -39,8 +39,8 @@ pub(super) struct Geometry {
     pub(super) request: Duration,
     /// It sends the microphone in pieces of this.
     pub(super) fragment: Duration,
-    /// The loudspeaker itself is to be turned to short blocks too.
-    pub(super) turns_device: bool,
+    /// The loudspeaker itself is to be turned to short blocks too; the microphone always is.
+    pub(super) turns_speaker: bool,
     /// Two bytes a sample instead of four.
     pub(super) is_thin: bool,
 }
@@ -53,7 +53,7 @@ impl Geometry {
             target: Duration::from_millis(target),
             request: Duration::from_millis(request),
             fragment: FRAGMENT,
-            turns_device: true,
+            turns_speaker: true,
             is_thin: false,
         }
     }
@@ -70,7 +70,7 @@ impl Geometry {
             target: (target + target / 2 * more).min(MOST_FAR * 2),
             request: PIECE,
             fragment: PIECE,
-            turns_device: false,
+            turns_speaker: false,
             is_thin: true,
         }
     }

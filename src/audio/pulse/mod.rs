@@ -259,7 +259,7 @@ fn play(
             pre_buffering: 0,
             ..Default::default()
         },
-        flags: flags(geometry.turns_device),
+        flags: flags(geometry.turns_speaker),
         props: props(),
         ..Default::default()
     };

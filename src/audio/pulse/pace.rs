@@ -113,10 +113,12 @@ impl Clock {
             false => by_now,
         };
         self.zero = Some((zero, now));
-        // Where pieces are not all of one length, one that would nearly do may do.
-        let wanted = read.lacks.saturating_sub(tolerance).max(1);
         let comes = match is_even {
-            true => wanted.div_ceil(piece) * piece,
+            // Of pieces that are not quite of one length, one that would nearly do may do.
+            true => {
+                let wanted = read.lacks.saturating_sub(tolerance).max(1);
+                wanted.div_ceil(piece) * piece
+            }
             false => read.lacks,
         };
         let due = zero + micros(self.count + comes as i64);
