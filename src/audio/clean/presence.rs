@@ -56,7 +56,7 @@ impl Presence {
             self.lag = Some(likeness.lag);
             self.unheard = 0;
             self.unproven = 0;
-        } else if self.is_without() {
+        } else if self.is_without() || self.is_covered(now) {
             self.heard = Heard::Nothing;
             self.lag = None;
         }
@@ -84,6 +84,14 @@ impl Presence {
                 (false, true) => PROOF,
                 (false, false) => CERTAIN,
             }
+    }
+
+    /// Both speak, and the far side long enough for what is found at a desk to begin to stand out:
+    /// an echo that does not is far under the near voice, which cancelling would harm.
+    fn is_covered(&self, now: Now) -> bool {
+        let is_traceless = now.likeness.is_some_and(|found| found.strength < TRACE);
+        let is_both = now.far_speaks && !now.is_quiet;
+        self.heard == Heard::Unknown && is_both && is_traceless && self.unproven >= BEGINS
     }
 
     fn is_without(&self) -> bool {
@@ -128,6 +136,12 @@ const NEARBY: usize = 64;
 const UNPROVEN: u32 = 40;
 const SUSPECT: u32 = 80;
 
+/// Frames of far speech after which an echo begins to stand out of the near voice, and by how many
+/// standard deviations. Of 96 echoes (60 to 180 ms late, 4 to 20 dB under the near voice, 16 voices)
+/// one had less than 5 after so many, and was found later; of 112 pairs without one, nine in ten.
+const BEGINS: u32 = 30;
+const TRACE: f32 = 4.6;
+
 /// Frames of far speech with a quiet microphone after which there is no echo any more: three seconds.
 const LONG_WITHOUT: u32 = 150;
 
@@ -170,6 +184,25 @@ mod tests {
         assert_eq!(hear(&mut presence, UNPROVEN, 7.0, 0), Heard::Unknown);
         assert_eq!(hear(&mut presence, UNPROVEN, 7.0, 0), Heard::Nothing);
         assert_eq!(hear(&mut presence, 8, CERTAIN + 1.0, 0), Heard::Echo);
+    }
+
+    #[test]
+    fn a_near_voice_over_no_trace_of_an_echo_is_let_through_sooner() {
+        for (strength, is_quiet, heard) in [
+            (TRACE - 0.5, false, Heard::Nothing),
+            (TRACE - 0.5, true, Heard::Unknown),
+            (TRACE + 0.5, false, Heard::Unknown),
+        ] {
+            let mut presence = Presence::new();
+            for frame in 1..=BEGINS {
+                presence.note(Now {
+                    likeness: (frame == BEGINS).then_some(Likeness { strength, lag: 0 }),
+                    is_quiet,
+                    far_speaks: true,
+                });
+            }
+            assert_eq!(presence.heard, heard, "{strength} {is_quiet}");
+        }
     }
 
     #[test]
