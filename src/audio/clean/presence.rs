@@ -2,8 +2,8 @@
 //!
 //! Cancelling an echo that is not there costs quality whenever both sides speak (PESQ 3.5 becomes
 //! 1.5), so it is worth knowing, and soon. What proves an echo is that the far sound is found in the
-//! microphone at some distance in time ([`crate::audio::clean::search`]); that it is not found in a
-//! second of far speech is taken for the opposite, until it is.
+//! microphone at some distance in time ([`crate::audio::clean::search`]); that it is not found in
+//! most of a second of far speech is taken for the opposite, until it is.
 
 use crate::audio::clean::search::Likeness;
 
