@@ -86,7 +86,10 @@ impl Person {
 
     /// When the call came to this state.
     pub async fn at(&mut self, wanted: CallState) -> Timestamp {
-        self.wait(|event| support::is_state(event, wanted)).await
+        self.wait(&format!("{wanted:?}"), |event| {
+            support::is_state(event, wanted)
+        })
+        .await
     }
 
     pub fn out(&self) -> PathBuf {
@@ -114,18 +117,21 @@ impl Person {
         newest
     }
 
-    async fn wait(&mut self, wanted: impl Fn(&Event) -> bool) -> Timestamp {
+    /// When the wanted event came. What came instead is in the message if it does not.
+    async fn wait(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) -> Timestamp {
         let client = self.client();
+        let mut others = Vec::new();
         let found = async {
             loop {
                 let stamped = client.event().await.expect("the phone runs");
                 if wanted(&stamped.event) {
                     return stamped.at;
                 }
+                others.push(stamped);
             }
         };
-        let found = tokio::time::timeout(Duration::from_secs(10), found).await;
-        found.expect("it happens soon")
+        let found = tokio::time::timeout(SOON, found).await;
+        found.unwrap_or_else(|_| panic!("{}: {what} did not come, but {others:#?}", self.name))
     }
 
     fn client(&mut self) -> &mut Client {
@@ -157,6 +163,9 @@ pub async fn befriend(one: &mut Person, two: &mut Person) {
     for person in [one, two] {
         let is_added =
             |event: &Event| matches!(event, Event::Contact { contact, .. } if !contact.pending);
-        person.wait(is_added).await;
+        person.wait("the contact", is_added).await;
     }
 }
+
+/// What a machine with other work may take for any single step.
+const SOON: Duration = Duration::from_secs(10);
