@@ -74,7 +74,12 @@ impl Person {
             .await
             .expect("it says when it is ready");
         let client = Client::connect(&Home::at(self.dir.path()).socket()).await;
-        self.running = Some((child, client.expect("it answers")));
+        let mut client = client.expect("it answers");
+        // The system connects before the phone has taken the connection, and what the phone tells
+        // until then is told to others only.
+        let first = client.event().await.expect("the phone runs").event;
+        assert!(matches!(first, Event::Ready { .. }), "{first:?}");
+        self.running = Some((child, client));
     }
 
     pub async fn order(&mut self, command: Command) -> Done {
