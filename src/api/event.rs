@@ -38,7 +38,8 @@ pub struct Playout {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// The engine listens and can be called.
+    /// The engine listens and can be called. The first event to whoever connects: what happens from
+    /// then on is told, and what was before is in the status.
     Ready {
         id: PeerId,
         listen: Vec<SocketAddr>,
