@@ -8,13 +8,15 @@
 
 #[path = "support/slow_line.rs"]
 mod slow_line;
+mod sound;
 
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use slow_line::slow_line;
+use sound::{Server, Tunnel, address, is_installed};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
@@ -61,12 +63,11 @@ async fn the_voice_has_no_gap_while_the_devices_start() {
         return;
     };
     // Who plays music has the sink work in long blocks, and the next one has to end first.
-    let mut music = server.play_music("one");
+    let music = server.play_music("one");
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut call = Call::on(&server.socket, "one.monitor", "two");
     let gap = call.longest_gap(200).await;
-    let _ = music.kill();
-    let _ = music.wait();
+    drop(music);
     assert!(gap < Duration::from_millis(250), "{gap:?}");
 }
 
@@ -179,7 +180,7 @@ async fn sound_goes_through_a_real_ssh_connection() {
     call.until_restored().await;
     call.until_heard(true).await;
     // The connection breaks, the call does not.
-    let _ = tunnel.ssh.kill();
+    tunnel.cut();
     call.until_lost().await;
     call.frames(50).await;
 }
@@ -193,15 +194,14 @@ async fn a_microphone_behind_a_long_line_is_heard_as_it_speaks() {
     let delay = Duration::from_millis(10);
     slow_line(&near, &server.socket, delay).expect("a socket");
     // It works in blocks of two seconds if nobody asks it to be quick, as microphones do.
-    let mut music = server.play_music("two");
+    let music = server.play_music("two");
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut call = Call::on(&near, "two.monitor", "one");
     let place = call.until_restored().await;
     assert!(place.link.is_some_and(|time| time > delay), "{place:?}");
     call.frames(50).await;
     let gap = call.longest_gap(150).await;
-    let _ = music.kill();
-    let _ = music.wait();
+    drop(music);
     assert!(gap < Duration::from_millis(250), "{gap:?}");
 }
 
@@ -378,250 +378,6 @@ impl Call {
         self.audio.push(CALL, Frame::new(self.seq, opus));
         self.seq = self.seq.wrapping_add(1);
     }
-}
-
-/// A PulseAudio of our own with the null sinks `one` and `two`.
-struct Server {
-    dir: TempDir,
-    socket: PathBuf,
-    child: Child,
-}
-
-impl Server {
-    fn start() -> Option<Server> {
-        if !is_installed("pulseaudio") {
-            return None;
-        }
-        let dir = TempDir::new().expect("a directory");
-        let socket = dir.path().join("native");
-        let child = Server::run(dir.path(), &socket);
-        Some(Server { dir, socket, child })
-    }
-
-    fn run(dir: &Path, socket: &Path) -> Child {
-        let speak = format!(
-            "module-native-protocol-unix socket={} auth-anonymous=1",
-            socket.display()
-        );
-        let mut command = Command::new("pulseaudio");
-        command.args([
-            "-n",
-            "--daemonize=no",
-            "--exit-idle-time=-1",
-            "--use-pid-file=no",
-        ]);
-        command.args(["--disable-shm=yes", "--realtime=no", "--high-priority=no"]);
-        for load in [
-            "module-null-sink sink_name=one",
-            "module-null-sink sink_name=two",
-            &speak,
-        ] {
-            command.arg("-L").arg(load);
-        }
-        command.env("HOME", dir).env("XDG_RUNTIME_DIR", dir);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.expect("pulseaudio starts");
-        until(|| survey(Some(&address(socket))).server.is_some());
-        child
-    }
-
-    /// Plays silence, in no hurry.
-    fn play_music(&self, sink: &str) -> Child {
-        let mut command = Command::new("pacat");
-        command.env("PULSE_SERVER", address(&self.socket));
-        command.args(["--playback", "--device", sink, "/dev/zero"]);
-        command.spawn().expect("pacat runs")
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it is ours");
-    }
-
-    fn again(&mut self) {
-        let _ = std::fs::remove_file(&self.socket);
-        self.child = Server::run(self.dir.path(), &self.socket);
-    }
-
-    fn control(&self, words: &[&str]) {
-        // A module is unloaded by its number, which depends on the version: look it up by its sink.
-        let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        if words[0] == "unload-module" {
-            let list = self.pactl(&["list", "short", "modules"]);
-            let name = format!("sink_name={}", words[2]);
-            let line = list.lines().find(|line| line.contains(&name));
-            let number = line.and_then(|line| line.split('\t').next());
-            words = vec![
-                words[0].clone(),
-                number.expect("the module is there").to_owned(),
-            ];
-        }
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.pactl(&words);
-    }
-
-    fn pactl(&self, words: &[&str]) -> String {
-        let mut command = Command::new("pactl");
-        command
-            .env("PULSE_SERVER", address(&self.socket))
-            .env("HOME", self.dir.path());
-        let output = command.args(words).output().expect("pactl runs");
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// An sshd on the loopback, and an ssh that brings the socket of a sound server to its side.
-struct Tunnel {
-    dir: TempDir,
-    port: u16,
-    sshd: Child,
-    ssh: Child,
-    socket: PathBuf,
-}
-
-impl Tunnel {
-    fn to(server: &Server) -> Option<Tunnel> {
-        let sshd = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"]
-            .iter()
-            .find(|path| Path::new(path).exists());
-        let Some(sshd) = sshd.filter(|_| is_installed("ssh")) else {
-            assert!(!is_needed(), "openssh-server is not installed");
-            eprintln!("left out: openssh-server is not installed");
-            return None;
-        };
-        let dir = TempDir::new().expect("a directory");
-        let path = |name: &str| dir.path().join(name).display().to_string();
-        for key in ["host", "user"] {
-            let made = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-f", &path(key)])
-                .status();
-            assert!(made.is_ok_and(|made| made.success()), "no key");
-        }
-        std::fs::copy(path("user.pub"), path("authorized")).expect("a copy");
-        // sshd run by root wants it, and nobody else may make it.
-        let _ = std::fs::create_dir("/run/sshd");
-        let port = free_port();
-        let program = Path::new(env!("CARGO_BIN_EXE_twocan"))
-            .parent()
-            .expect("a directory");
-        let config = format!(
-            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPermitRootLogin yes\nSetEnv PATH={}:/usr/bin:/bin\n",
-            path("host"),
-            path("authorized"),
-            program.display()
-        );
-        std::fs::write(path("config"), config).expect("written");
-        let log = std::fs::File::create(path("log")).expect("a log");
-        let run = Command::new(sshd)
-            .args(["-D", "-e", "-f", &path("config")])
-            .stderr(log)
-            .spawn();
-        let sshd = run.expect("sshd starts");
-        until(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        let socket = dir.path().join("forwarded");
-        let mut tunnel = Tunnel {
-            port,
-            sshd,
-            ssh: Command::new("true").spawn().expect("true"),
-            socket,
-            dir,
-        };
-        let mut command = Command::new("ssh");
-        command.args(tunnel.options()).args([
-            "-o",
-            "ExitOnForwardFailure=yes",
-            "-S",
-            "none",
-            "-N",
-            "-R",
-        ]);
-        command.arg(format!(
-            "{}:{}",
-            tunnel.socket.display(),
-            server.socket.display()
-        ));
-        let _ = tunnel.ssh.wait();
-        tunnel.ssh = command
-            .arg("127.0.0.1")
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("ssh starts");
-        until(|| tunnel.socket.exists());
-        Some(tunnel)
-    }
-
-    fn options(&self) -> Vec<String> {
-        let key = self.dir.path().join("user").display().to_string();
-        let options = [
-            format!("Port={}", self.port),
-            format!("IdentityFile={key}"),
-            "IdentitiesOnly=yes".to_owned(),
-            "BatchMode=yes".to_owned(),
-            "StrictHostKeyChecking=no".to_owned(),
-            "UserKnownHostsFile=/dev/null".to_owned(),
-            "LogLevel=ERROR".to_owned(),
-        ];
-        options
-            .into_iter()
-            .flat_map(|option| ["-o".to_owned(), option])
-            .collect()
-    }
-}
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        for child in [&mut self.ssh, &mut self.sshd] {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-fn address(socket: &Path) -> String {
-    format!("unix:{}", socket.display())
-}
-
-fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    socket.local_addr().expect("its address").port()
-}
-
-/// In the daily run everything is installed, so that nothing is left out without a word.
-fn is_installed(program: &str) -> bool {
-    let found = Command::new(program)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok();
-    if !found {
-        assert!(!is_needed(), "{program} is not installed");
-        eprintln!("left out: {program} is not installed");
-    }
-    found
-}
-
-fn is_needed() -> bool {
-    std::env::var_os("TWOCAN_TEST_SOUND").is_some()
-}
-
-fn until(mut happened: impl FnMut() -> bool) {
-    for _ in 0..600 {
-        if happened() {
-            return;
-        }
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
-    panic!("it did not happen within 30 s");
 }
 
 const CALL: CallId = CallId(1);
