@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pulseaudio::protocol::{
-    self as wire, Command, DESCRIPTOR_SIZE, Descriptor, DescriptorFlags, SubscriptionEvent,
-    SubscriptionEventFacility, SubscriptionEventType,
+    self as wire, Command, DESCRIPTOR_SIZE, Descriptor, DescriptorFlags, SampleFormat,
+    SubscriptionEvent, SubscriptionEventFacility, SubscriptionEventType,
 };
 
 use super::address::Socket;
@@ -30,8 +30,7 @@ pub(in crate::audio) struct Flow {
     pub(super) speaker: SpeakerEnd,
     pub(super) playing: u32,
     pub(super) version: u16,
-    /// Two bytes a sample instead of four.
-    pub(super) is_thin: bool,
+    pub(super) format: SampleFormat,
     /// Samples that the server asks for at a time.
     pub(super) request: usize,
     /// For a server on another computer, so that its distance is worth telling.
@@ -169,22 +168,22 @@ impl Flow {
     }
 
     fn record(&mut self, channel: u32, payload: &[u8]) {
-        let size = self.size();
+        let size = self.format.bytes_per_sample();
         let Some((recording, mic)) = &mut self.mic else {
             return;
         };
         if channel != *recording {
             return;
         }
-        match self.is_thin {
-            true => mic.put(
+        match self.format {
+            SampleFormat::S16Le => mic.put(
                 payload
                     .as_chunks()
                     .0
                     .iter()
                     .map(|bytes| f32::from(i16::from_le_bytes(*bytes)) / f32::from(i16::MAX)),
             ),
-            false => mic.put(
+            _ => mic.put(
                 payload
                     .as_chunks()
                     .0
@@ -206,7 +205,7 @@ impl Flow {
         };
         match command {
             Command::Request(request) if request.channel == self.playing => {
-                let samples = request.length as usize / self.size();
+                let samples = request.length as usize / self.format.bytes_per_sample();
                 self.speaker.note(samples);
                 self.ahead = (self.ahead - samples as i64).max(-MOST_ASKED);
                 self.moved.1 += samples;
@@ -240,20 +239,20 @@ impl Flow {
     fn send(&mut self, samples: &[f32]) {
         let mut head = [0; DESCRIPTOR_SIZE];
         let descriptor = Descriptor {
-            length: (samples.len() * self.size()) as u32,
+            length: (samples.len() * self.format.bytes_per_sample()) as u32,
             channel: self.playing,
             offset: 0,
             flags: DescriptorFlags::empty(),
         };
         wire::encode_descriptor(&mut head, &descriptor);
         self.out.extend_from_slice(&head);
-        match self.is_thin {
-            true => self.out.extend(
+        match self.format {
+            SampleFormat::S16Le => self.out.extend(
                 samples
                     .iter()
                     .flat_map(|sample| ((sample * f32::from(i16::MAX)) as i16).to_le_bytes()),
             ),
-            false => self
+            _ => self
                 .out
                 .extend(samples.iter().flat_map(|sample| sample.to_le_bytes())),
         }
@@ -291,11 +290,6 @@ impl Flow {
             self.flush().map_err(broken)?;
         }
         Ok(())
-    }
-
-    /// Bytes of a sample.
-    fn size(&self) -> usize {
-        if self.is_thin { 2 } else { 4 }
     }
 }
 

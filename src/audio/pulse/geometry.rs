@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pulseaudio::protocol::SampleFormat;
+
 /// The way to a server, as questions have found it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Line {
@@ -41,8 +43,8 @@ pub(super) struct Geometry {
     pub(super) fragment: Duration,
     /// The loudspeaker itself is to be turned to short blocks too; the microphone always is.
     pub(super) turns_speaker: bool,
-    /// Two bytes a sample instead of four.
-    pub(super) is_thin: bool,
+    /// Of each sample on its way.
+    pub(super) format: SampleFormat,
 }
 
 impl Geometry {
@@ -54,7 +56,7 @@ impl Geometry {
             request: Duration::from_millis(request),
             fragment: FRAGMENT,
             turns_speaker: true,
-            is_thin: false,
+            format: SampleFormat::Float32Le,
         }
     }
 
@@ -71,13 +73,8 @@ impl Geometry {
             request: PIECE,
             fragment: PIECE,
             turns_speaker: false,
-            is_thin: true,
+            format: SampleFormat::S16Le,
         }
-    }
-
-    /// Bytes of a sample.
-    pub(super) fn sample(&self) -> u32 {
-        if self.is_thin { 2 } else { 4 }
     }
 }
 

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use pulseaudio::protocol::{
     self as wire, ChannelMap, Command, CorkStreamParams, CreatePlaybackStreamReply,
-    CreateRecordStreamReply, PlaybackStreamParams, Prop, Props, RecordStreamParams, SampleFormat,
-    SampleSpec, ServerInfo, SubscriptionMask,
+    CreateRecordStreamReply, PlaybackStreamParams, Prop, Props, RecordStreamParams, SampleSpec,
+    ServerInfo, SubscriptionMask,
     stream::{BufferAttr, StreamFlags},
 };
 
@@ -143,12 +143,12 @@ fn start(
         speaker: SpeakerEnd::new(device.speaker, link.clone(), RATE),
         playing: playing.channel,
         version: server.version,
-        is_thin: geometry.is_thin,
+        format: geometry.format,
         request: samples(geometry.request),
         probe: (!is_near).then(|| Probe::new(about.line, server.last_asked(), now())),
         pace: is_near.then(|| Pace::new(recording.is_some(), now())),
         mic: recording.map(|stream| (stream.channel, MicEnd::new(device.mic, link.clone(), RATE))),
-        ahead: -i64::from(playing.requested_bytes / geometry.sample()),
+        ahead: -(playing.requested_bytes as i64 / geometry.format.bytes_per_sample() as i64),
         piece: 0,
         change: 0,
         read_at: now(),
@@ -311,10 +311,7 @@ fn name(name: Option<&CString>) -> String {
 
 fn spec(geometry: &Geometry) -> SampleSpec {
     SampleSpec {
-        format: match geometry.is_thin {
-            true => SampleFormat::S16Le,
-            false => SampleFormat::Float32Le,
-        },
+        format: geometry.format,
         channels: 1,
         sample_rate: RATE,
     }
@@ -322,7 +319,8 @@ fn spec(geometry: &Geometry) -> SampleSpec {
 
 /// As many bytes as sound of this length has.
 fn bytes(time: Duration, geometry: &Geometry) -> u32 {
-    u32::try_from(samples(time)).unwrap_or(u32::MAX / 4) * geometry.sample()
+    let bytes = samples(time) * geometry.format.bytes_per_sample();
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn samples(time: Duration) -> usize {
