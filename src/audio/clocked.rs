@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::audio::codec::SAMPLES;
-use crate::audio::rings::DeviceSide;
+use crate::audio::rings::{DeviceSide, held};
 use crate::audio::wav::{BLOCK, Sink, Source, WavError};
 
 /// Where the samples of a [`Clocked`] device come from and go to.
@@ -98,8 +98,8 @@ impl Clocked {
     /// When somebody is needed again: at the end of the block that is being recorded, or of the next
     /// one if that alone completes no frame and the loudspeaker has its block already.
     pub(super) fn due(&self) -> Duration {
-        let held = self.rings.mic.buffer().capacity() - self.rings.mic.slots();
-        let can_wait = held + BLOCK < SAMPLES && self.rings.speaker.slots() >= BLOCK;
+        let completes = held(&self.rings.mic) + BLOCK >= SAMPLES;
+        let can_wait = !completes && self.rings.speaker.slots() >= BLOCK;
         self.due
             + if can_wait {
                 TIME_OF_BLOCK

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rtrb::{Consumer, Producer};
 
 use crate::audio::codec::RATE;
-use crate::audio::rings::CHUNK;
+use crate::audio::rings::{CHUNK, held};
 
 /// What the streams' ends tell the voice thread.
 #[derive(Debug)]
@@ -170,8 +170,7 @@ impl MicEnd {
 
     /// Samples that the next frame lacks.
     pub(super) fn lacks(&self) -> usize {
-        let held = self.ring.buffer().capacity() - self.ring.slots();
-        self.frame - held % self.frame
+        self.frame - held(&self.ring) % self.frame
     }
 }
 

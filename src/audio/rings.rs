@@ -79,8 +79,7 @@ impl VoiceSide {
 
     /// Samples (of our rate) that lie ready for the loudspeaker.
     pub(super) fn ready(&self) -> usize {
-        let held = self.speaker.buffer().capacity() - self.speaker.slots();
-        held * RATE as usize / self.speaker_rate as usize
+        held(&self.speaker) * RATE as usize / self.speaker_rate as usize
     }
 
     /// Samples by whose multiples sound may be laid ready for a loudspeaker that wants so many: 5 ms
@@ -107,6 +106,11 @@ impl std::fmt::Debug for VoiceSide {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "VoiceSide({} ready)", self.ready())
     }
+}
+
+/// Samples that wait in a ring, as who fills it sees it.
+pub(super) fn held(ring: &Producer<f32>) -> usize {
+    ring.buffer().capacity() - ring.slots()
 }
 
 fn capacity(rate: u32) -> usize {
