@@ -1,4 +1,5 @@
-//! What contacts see of the owner, what the screen says of the network, and strangers who ask.
+//! What contacts see of the owner, what the screen says of the network, strangers who ask, and who
+//! has become a contact.
 
 mod screen;
 
@@ -255,4 +256,33 @@ fn a_way_by_a_relay_is_called_so() {
         let shown = picture(&model, width, height);
         assert!(shown.contains("by a relay"), "{width}x{height}:\n{shown}");
     }
+}
+
+#[test]
+fn only_who_came_by_our_invite_is_said_to_have() {
+    let becomes = |model: &mut Model, number, name, pending| {
+        model.notice = None;
+        let contact = ContactView {
+            pending,
+            ..contact(number, name, Presence::Connected)
+        };
+        let removed = false;
+        event(model, Event::Contact { contact, removed });
+        model.notice.as_ref().map(|notice| notice.text.clone())
+    };
+    let mut model = screen(
+        UNICODE,
+        Status {
+            contacts: Vec::new(),
+            ..online()
+        },
+    );
+    let said = becomes(&mut model, 1, "anna", false);
+    assert_eq!(said.as_deref(), Some("anna joined by your invite"));
+    assert_eq!(becomes(&mut model, 1, "anne", false), None);
+
+    // As when another program on this phone opens an invite.
+    assert_eq!(becomes(&mut model, 2, "qxs6mdeh", true), None);
+    let said = becomes(&mut model, 2, "ben", false);
+    assert_eq!(said.as_deref(), Some("ben is a contact now"));
 }

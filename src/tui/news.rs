@@ -200,13 +200,17 @@ fn on_contact(model: &mut Model, contact: crate::api::ContactView, removed: bool
         call.peer = contact.name.clone();
         call.verified = contact.verified;
     });
-    let new = !removed && model.contact(contact.id).is_none();
-    let adding = model
-        .asked
-        .values()
-        .any(|asked| matches!(asked, Asked::Add { .. } | Asked::Accept));
-    if new && !adding {
-        model.say(format!("{} joined by your invite", contact.name), false);
+    let was_pending = model.contact(contact.id).map(|known| known.pending);
+    let mut asked = model.asked.values();
+    let accepting = asked.any(|asked| matches!(asked, Asked::Accept));
+    let became = match was_pending {
+        // Whose invite was opened here, by whatever program, is pending first.
+        None if !accepting => Some("joined by your invite"),
+        Some(true) => Some("is a contact now"),
+        _ => None,
+    };
+    if let Some(became) = became.filter(|_| !removed && !contact.pending) {
+        model.say(format!("{} {became}", contact.name), false);
     }
     model.take_contact(contact, removed);
 }

@@ -137,8 +137,9 @@ fn event(model: &Model, event: &Event, quality: &mut QualityWatch) -> Option<Str
             removed: true,
         } => Some(format!("{} was removed", contact.name)),
         Event::Contact { contact, .. } => {
-            let new = model.contact(contact.id).is_none();
-            new.then(|| format!("{} is a contact now", contact.name))
+            let known = model.contact(contact.id);
+            let became = !contact.pending && known.is_none_or(|known| known.pending);
+            became.then(|| format!("{} is a contact now", contact.name))
         }
         Event::Audio(audio) => devices::said(audio),
         Event::Error { why } => Some(why.clone()),
