@@ -331,6 +331,7 @@ impl Phone {
         };
         let was_open = self.sessions.get(&old).is_some_and(Session::is_open);
         self.forget_session(old);
+        self.texts.unsend(&peer);
         if was_open {
             self.end_replaced_call(peer, now);
         }

@@ -23,6 +23,8 @@ pub enum Answering {
 impl Phone {
     pub(super) fn take_message(&mut self, peer: PeerId, message: Message, now: Now) {
         let is_friend = self.book.is_friend(&peer);
+        // The peer knows this session, so none beside it is needed.
+        self.attempts.remove(&peer);
         match message {
             Message::ContactRequest(card, work) => {
                 self.take_contact_request(peer, card, work, now);
@@ -204,10 +206,15 @@ impl Phone {
         let Some(call) = self.call_with(&peer) else {
             return;
         };
-        let is_unheard = matches!(reason, Some(Bye::Done | Bye::Cancelled));
-        if is_unheard && call.stage == Stage::Connecting && self.reach(peer, now) {
+        let is_unheard = match reason {
             // The session was closed there, for want of use or with a call of theirs, before our
             // INVITE came: the next session brings it.
+            Some(Bye::Done | Bye::Cancelled) => true,
+            // Another is being made already.
+            None => loss == Some(Loss::Silence) && self.attempts.contains_key(&peer),
+            Some(_) => false,
+        };
+        if is_unheard && call.stage == Stage::Connecting && self.reach(peer, now) {
             return;
         }
         let Some(call) = self.call_with(&peer) else {

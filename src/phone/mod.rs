@@ -322,42 +322,11 @@ impl Phone {
                 self.remember_address(peer, now);
             }
             Heard::Silent => self.search_ways(peer, now),
+            Heard::Unanswered => self.knock_beside(peer, now),
             Heard::Apart => self.look_again(peer, now),
             Heard::Adrift => self.adrift(peer, now),
             Heard::Stuck(birthday) => self.search_ports(peer, birthday, now),
         }
-    }
-
-    /// Everything that waited for a session with `peer` begins.
-    fn session_up(&mut self, peer: PeerId, now: Now) {
-        self.attempts.remove(&peer);
-        self.found_way(peer);
-        self.tell_presence(peer);
-        self.remember_address(peer, now);
-        self.join_over_session(peer, now);
-        self.invite_over_session(peer, now);
-        self.offer_legs(peer, now);
-        self.tell_addresses(peer, now);
-        self.tell_reach(peer, now);
-        self.send_texts(peer, now);
-        self.update_wanted(peer, now);
-    }
-
-    /// No packet goes over this session any more.
-    fn session_ended(
-        &mut self,
-        peer: PeerId,
-        reason: Option<Bye>,
-        loss: Option<session::Loss>,
-        now: Now,
-    ) {
-        self.by_peer.remove(&peer);
-        self.end_call_with_session(peer, reason, loss, now);
-        if reason != Some(Bye::Done) || !self.send_texts_again(peer, now) {
-            self.fail_texts(peer);
-        }
-        self.joining_failed(peer, now);
-        self.tell_presence(peer);
     }
 
     fn timeout(&mut self, now: Now) {

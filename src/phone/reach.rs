@@ -1,6 +1,9 @@
-//! Reaching a peer: a session if there is none.
+//! Reaching a peer: a session if there is none, and what follows when one stands or ends.
 
-use super::dial::{Attempt, Target};
+use super::call::Stage;
+use super::dial::Attempt;
+use super::message::Bye;
+use super::session::Loss;
 use super::types::{Change, Now, Output};
 use super::{AfterSave, Phone, book};
 use crate::api::Why;
@@ -16,18 +19,23 @@ impl Phone {
         if has_session || self.attempts.contains_key(&peer) {
             return true;
         }
+        self.begin_attempt(peer, now)
+    }
+
+    /// What waits for the peer is not heard over the session with him. He may know nothing of it
+    /// any more, so a new one is sought as well; if he is heard over this one first, it goes on.
+    pub(super) fn knock_beside(&mut self, peer: PeerId, now: Now) {
+        let call = self.call_with(&peer);
+        let is_settled = call.is_some_and(|call| call.stage != Stage::Connecting);
+        if self.is_wanted(&peer) && !is_settled && !self.attempts.contains_key(&peer) {
+            self.begin_attempt(peer, now);
+        }
+    }
+
+    fn begin_attempt(&mut self, peer: PeerId, now: Now) -> bool {
         let Some(target) = self.book.target(&peer) else {
             return false;
         };
-        if !self.begin_attempt(target, now) {
-            return false;
-        }
-        self.out.push_back(Output::Seek(peer));
-        true
-    }
-
-    fn begin_attempt(&mut self, target: Target, now: Now) -> bool {
-        let peer = target.peer;
         let sidx = self.free_index();
         let secret = self.me.device.x_secret().clone();
         let Ok(attempt) = Attempt::new(target, sidx, &secret, now, &mut self.rng) else {
@@ -35,7 +43,41 @@ impl Phone {
         };
         self.transmit_hello(&attempt);
         self.attempts.insert(peer, attempt);
+        self.out.push_back(Output::Seek(peer));
         true
+    }
+
+    /// Everything that waited for a session with `peer` begins.
+    pub(super) fn session_up(&mut self, peer: PeerId, now: Now) {
+        self.attempts.remove(&peer);
+        self.found_way(peer);
+        self.tell_presence(peer);
+        self.remember_address(peer, now);
+        self.join_over_session(peer, now);
+        self.invite_over_session(peer, now);
+        self.offer_legs(peer, now);
+        self.tell_addresses(peer, now);
+        self.tell_reach(peer, now);
+        self.send_texts(peer, now);
+        self.update_wanted(peer, now);
+    }
+
+    /// No packet goes over this session any more.
+    pub(super) fn session_ended(
+        &mut self,
+        peer: PeerId,
+        reason: Option<Bye>,
+        loss: Option<Loss>,
+        now: Now,
+    ) {
+        self.by_peer.remove(&peer);
+        self.end_call_with_session(peer, reason, loss, now);
+        let is_unheard = reason == Some(Bye::Done) || self.attempts.contains_key(&peer);
+        if !is_unheard || !self.send_texts_again(peer, now) {
+            self.fail_texts(peer);
+        }
+        self.joining_failed(peer, now);
+        self.tell_presence(peer);
     }
 
     pub(super) fn retry_attempts(&mut self, now: Now) {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::session::Session;
 use super::types::{Change, Now, Output, Path};
 use super::{AfterSave, Phone};
 use crate::api::Presence;
@@ -46,12 +47,10 @@ impl Phone {
         if path.udp().is_some() && self.is_relayed(&peer) {
             return;
         }
-        let session = self.session_with(&peer).filter(|s| s.is_alive());
-        if session.is_some() {
+        let has_session = self.session_with(&peer).is_some_and(Session::is_alive);
+        if has_session {
             self.with_session(&peer, now, |session, io| session.offer(path, io));
-            return;
-        }
-        if !self.attempts.contains_key(&peer) && self.friends.is_joining(&peer) {
+        } else if !self.attempts.contains_key(&peer) && self.friends.is_joining(&peer) {
             self.try_joining(peer, now);
         }
         let Some(attempt) = self.attempts.get_mut(&peer) else {

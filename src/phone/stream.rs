@@ -59,8 +59,7 @@ impl Sender {
     }
 
     /// Everything has been acknowledged.
-    #[cfg(test)]
-    fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.queue.is_empty()
     }
 

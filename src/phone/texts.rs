@@ -34,6 +34,15 @@ impl Texts {
         Some(Message::Text { id, text })
     }
 
+    /// What was not confirmed is sent again over the next session. The far phone may show a line
+    /// twice, which is better than not at all.
+    pub fn unsend(&mut self, peer: &PeerId) {
+        let lines = self.waiting.iter_mut();
+        lines
+            .filter(|line| line.peer == *peer)
+            .for_each(|line| line.is_sent = false);
+    }
+
     /// Takes out the line that the far phone confirms.
     fn confirmed(&mut self, peer: &PeerId, id: u32) -> Option<Line> {
         let at = self
@@ -120,10 +129,7 @@ impl Phone {
         if !self.texts.is_waiting(&peer) || !self.reach(peer, now) {
             return false;
         }
-        let lines = self.texts.waiting.iter_mut();
-        lines
-            .filter(|line| line.peer == peer)
-            .for_each(|line| line.is_sent = false);
+        self.texts.unsend(&peer);
         true
     }
 

@@ -25,6 +25,8 @@ pub enum Timer {
     Ping,
     /// When to ask again whether the peer is heard on another path, or to move there.
     Probe,
+    /// When what was said should have been heard.
+    Answer,
     /// When to repeat the farewell.
     Bye,
     /// When the session has nothing left to do.
@@ -44,6 +46,7 @@ const ALL: [Timer; COUNT] = [
     Timer::Silence,
     Timer::Ping,
     Timer::Probe,
+    Timer::Answer,
     Timer::Bye,
     Timer::Idle,
     Timer::Gone,
@@ -59,6 +62,11 @@ impl Timers {
 
     pub fn set_or_stop(&mut self, timer: Timer, at: Option<Duration>) {
         self.0[timer as usize] = at;
+    }
+
+    /// Leaves it alone if it runs.
+    pub fn start(&mut self, timer: Timer, at: Duration) {
+        self.0[timer as usize].get_or_insert(at);
     }
 
     pub fn stop(&mut self, timer: Timer) {

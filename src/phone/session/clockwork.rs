@@ -56,6 +56,10 @@ impl Session {
                 }
             }
             Timer::Probe => self.ask_ways(io),
+            Timer::Answer if self.stage == Stage::Open && self.pacer.is_none() => {
+                self.events.push_back(Heard::Unanswered);
+            }
+            Timer::Answer => {}
             Timer::Bye => self.repeat_bye(io),
             Timer::Idle => {
                 self.events.push_back(Heard::Closed);

@@ -29,6 +29,8 @@ pub enum Heard {
     Silent,
     /// Nothing comes over the present path any more; another one would be welcome.
     Adrift,
+    /// What was said is not heard there, though no voice shows it: perhaps the peer has begun anew.
+    Unanswered,
     /// A call has gone on for a while without a direct path: see [`super::Session::look_again`].
     Apart,
     /// No direct path is found by the peer's candidates: see [`super::Session::search`].

@@ -268,6 +268,7 @@ impl Session {
             self.lose(Loss::Silence);
             return;
         }
+        self.timers.start(Timer::Answer, io.now + ANSWER);
         self.flush(io);
     }
 
@@ -321,6 +322,9 @@ impl Session {
             self.confirm_epoch(io);
         }
         self.take_in(from, &plain, opened, io);
+        if self.signal.out.is_idle() {
+            self.timers.stop(Timer::Answer);
+        }
         self.ask_and_answer(from, opened, io);
         self.resume(io);
         self.deliver(io);
@@ -452,6 +456,9 @@ impl Session {
 
 /// How long nothing authentic may be heard before the session is lost.
 pub const LOST: Duration = Duration::from_secs(20);
+/// How long what was said may go unheard before another session is tried beside this one. On a bad
+/// line it has been said four times by then.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long the first key exchange may take.
 const FIRST_KEYS: Duration = Duration::from_secs(30);
 /// How long a session without purpose is kept, so that the next call or text is quick.
