@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Heard, Io, LOST, Loss, Session, Stage};
+use super::{ANSWER, Heard, Io, LOST, Loss, Session, Stage};
 use crate::phone::message::Bye;
 use crate::phone::timer::Timer;
 
@@ -56,10 +56,14 @@ impl Session {
                 }
             }
             Timer::Probe => self.ask_ways(io),
-            Timer::Answer if self.stage == Stage::Open && self.pacer.is_none() => {
-                self.events.push_back(Heard::Unanswered);
+            Timer::Answer => {
+                let until = self.heard_at + ANSWER;
+                if io.now < until {
+                    self.timers.set(Timer::Answer, until);
+                } else if self.stage == Stage::Open && self.pacer.is_none() {
+                    self.events.push_back(Heard::Unanswered);
+                }
             }
-            Timer::Answer => {}
             Timer::Bye => self.repeat_bye(io),
             Timer::Idle => {
                 self.events.push_back(Heard::Closed);

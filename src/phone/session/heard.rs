@@ -29,7 +29,8 @@ pub enum Heard {
     Silent,
     /// Nothing comes over the present path any more; another one would be welcome.
     Adrift,
-    /// What was said is not heard there, though no voice shows it: perhaps the peer has begun anew.
+    /// Something was said and nothing is heard of the peer since, though no voice flows: perhaps he
+    /// has begun anew.
     Unanswered,
     /// A call has gone on for a while without a direct path: see [`super::Session::look_again`].
     Apart,

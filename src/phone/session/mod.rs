@@ -456,8 +456,8 @@ impl Session {
 
 /// How long nothing authentic may be heard before the session is lost.
 pub const LOST: Duration = Duration::from_secs(20);
-/// How long what was said may go unheard before another session is tried beside this one. On a bad
-/// line it has been said four times by then.
+/// How long nothing authentic may be heard after something was said before another session is tried
+/// beside this one. On a bad line it has been said four times by then.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long the first key exchange may take.
 const FIRST_KEYS: Duration = Duration::from_secs(30);
